@@ -1,0 +1,91 @@
+"""Every error devnet raises on purpose, each with the exit code that the command line returns for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class DevnetError(Exception):
+    """Base of all errors that devnet raises on purpose; its text is one clear line (or one line a problem)."""
+
+    exit_code: int = 1
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One wrong field: where it is, what it held, and what it may hold."""
+
+    field: str
+    value: object
+    allowed: str
+
+    def __str__(self) -> str:
+        text = repr(self.value)
+        if len(text) > 80:
+            text = text[:77] + "..."
+        return f"{self.field}: {text} is not allowed; give {self.allowed}"
+
+
+class ConfigError(DevnetError):
+    """Bad configuration, argument or usage: one line per wrong field, all wrong fields together."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Problem | Iterable[Problem]) -> None:
+        self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    @classmethod
+    def of(cls, field: str, value: object, allowed: str) -> ConfigError:
+        """Build the error of a single wrong field.
+
+        Args:
+            field: Name of the argument or dotted path of the configuration field.
+            value: What it held.
+            allowed: What it may hold, as words that tell the fix.
+
+        Returns:
+            The error, ready to be raised.
+        """
+        return cls(Problem(field, value, allowed))
+
+
+class MissingDependencyError(ConfigError):
+    """An optional library is needed and not installed."""
+
+
+class BusyError(DevnetError):
+    """A run folder is in use, or holds a different run."""
+
+    exit_code = 3
+
+
+class StorageError(DevnetError):
+    """A file could not be written or read: disk full, no permission, device error."""
+
+    exit_code = 4
+
+
+class HealthError(DevnetError):
+    """A simulation left the finite numbers; the text names variable, cell and time."""
+
+    exit_code = 5
+
+
+class ResourceError(DevnetError):
+    """The machine cannot hold what was asked for."""
+
+    exit_code = 6
+
+
+class CorruptFileError(DevnetError):
+    """A file is damaged, truncated, of another kind, or not to be trusted."""
+
+    exit_code = 7
+
+
+class InterruptedRunError(DevnetError):
+    """The user stopped a run; what was finished is kept and the run can go on later."""
+
+    exit_code = 75

@@ -1,0 +1,6 @@
+"""The nouns: Sheet, Recording, Wiring; scaffolds and their geometry."""
+
+from devnet.sheet.geometry import Scaffold as Scaffold
+from devnet.sheet.nouns import Recording as Recording
+from devnet.sheet.nouns import Sheet as Sheet
+from devnet.sheet.nouns import Wiring as Wiring

@@ -1,0 +1,205 @@
+"""The parts of a model: scaffold, growth, dynamics, learning, and what is done with the grown network.
+
+Keys G19, M20, ... name the works listed in the model's ``CITATION.bib``. A source ``assumed`` marks a number that is
+ours.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from devnet.spec._base import ASSUMED, Spec, quantity
+
+G19 = "G19, released code"
+M20 = "M20, released code"
+
+Point = tuple[float, float]
+
+
+class ScaffoldSpec(Spec):
+    """A closed region of the plane in which cells live: a polygon with holes, and where the first cell sits."""
+
+    outline: tuple[Point, ...] = Field(min_length=3, description="corners in order, not repeated at the end")
+    holes: tuple[tuple[Point, ...], ...] = ()
+    seed_cell: Point
+
+
+class GrowthSpec(Spec):
+    """Division, emission and migration rules of G19, section "growth"."""
+
+    max_cells: int = quantity(100_000, "cells", ASSUMED, ge=1, description="growth stops with an error beyond it")
+    max_sweeps: int = quantity(2_000, "sweeps", ASSUMED, ge=1)
+    hayflick: int = quantity(40, "divisions", G19, ge=0)
+    timer: int = quantity(25, "sweeps", G19, ge=1)
+    crowd_radius: float = quantity(1.0, "length", G19, gt=0)
+    divide_below: int = quantity(3, "cells", G19, ge=1, description="most cells, itself included, within the radius")
+    daughter_min: float = quantity(1.0, "length", G19, gt=0)
+    daughter_spread: float = quantity(1.0, "length", G19, ge=0)
+    daughter_tries: int = quantity(51, "tries", G19, ge=1)
+    daughter_below: int = quantity(11, "cells", G19, ge=0, description="most cells around the daughter's spot")
+    emit_probability: float = quantity(0.4, "1", G19, ge=0, le=1)
+    rise: float = quantity(0.005, "length per sweep", G19, gt=0)
+    height: float = quantity(0.8, "length", G19, gt=0)
+
+
+class CouplingSpec(Spec):
+    """Lateral coupling S_ij = a_i [D < r_i] - a_o [D > r_o] exp(-D / decay), S_ii = 0."""
+
+    r_i: float = quantity(2.0, "length", G19, ge=0)
+    r_o: float = quantity(6.0, "length", G19, ge=0)
+    a_i: float = quantity(5.0, "drive", G19, ge=0)
+    a_o: float = quantity(2.0, "drive", G19, ge=0)
+    decay: float = quantity(10.0, "length", G19, gt=0)
+    length_unit: Literal["sheet", "spacing"] = Field(
+        "sheet", description="lengths count in the sheet's own unit, or in its mean spacing 1/sqrt(density)"
+    )
+
+    @model_validator(mode="after")
+    def _rings_in_order(self) -> Self:
+        if self.r_o < self.r_i:
+            raise ValueError(f"r_o of at least r_i ({self.r_i})")
+        return self
+
+
+class IzhikevichSpec(Spec):
+    """G19 form: Izhikevich units, 1 ms step, current spikes of the same step."""
+
+    form: Literal["izhikevich"] = "izhikevich"
+    coupling: CouplingSpec = CouplingSpec()
+    a: float = quantity(0.02, "1/ms", G19, gt=0)
+    b: float = quantity(0.2, "1", G19)
+    c: float = quantity(-65.0, "mV", G19)
+    c_spread: float = quantity(15.0, "mV", G19, ge=0, description="c = c + c_spread U^2, U uniform per node")
+    d: float = quantity(8.0, "mV", G19)
+    d_spread: float = quantity(6.0, "mV", G19, ge=0)
+    d_profile: Literal["random", "center"] = Field(
+        "center", description="d - d_spread U^2, or d - d_spread exp(-distance to the sheet's center / d_length)"
+    )
+    d_length: float = quantity(10.0, "length", G19, gt=0)
+    v_peak: float = quantity(30.0, "mV", G19)
+    v_start: float = quantity(-65.0, "mV", G19)
+    noise: float = quantity(3.0, "drive", G19, ge=0)
+
+
+class AdaptiveLeakySpec(Spec):
+    """M20 form: leaky units with an adaptive threshold."""
+
+    form: Literal["adaptive_leaky"] = "adaptive_leaky"
+    coupling: CouplingSpec = CouplingSpec(r_i=2, r_o=5, a_i=16, a_o=3)
+    tau_v: float = quantity(2.0, "time", M20, gt=0)
+    tau_theta: float = quantity(60.0, "time", M20, gt=0)
+    theta_plus: float = quantity(9.0, "drive/time", M20, ge=0)
+    v_threshold: float = quantity(1.0, "drive", M20)
+    reset: float = quantity(0.1, "drive", M20, ge=0, description="reset = reset N(0,1)^2, drawn once per node")
+    noise: float = quantity(3.0, "drive", M20, ge=0, description="held for one time unit")
+    dt: float = quantity(0.1, "time", M20, gt=0, le=1)
+    integrator: Literal["rk4", "euler"] = "rk4"
+    drive: Literal["per_time", "per_tau"] = Field(
+        "per_time", description="dv/dt = -v/tau + I, or tau dv/dt = -v + I (second published variant)"
+    )
+
+    @model_validator(mode="after")
+    def _whole_substeps(self) -> Self:
+        if abs(1.0 / self.dt - round(1.0 / self.dt)) > 1e-9:
+            raise ValueError("dt that divides one time unit")
+        return self
+
+
+class RateMapSpec(Spec):
+    """Rate-like map, ours: a leaky drive against a threshold that jumps when the node fires and relaxes after."""
+
+    form: Literal["rate_map"] = "rate_map"
+    coupling: CouplingSpec = CouplingSpec(r_i=3, r_o=6, a_i=5, a_o=2, length_unit="spacing")
+    tau_x: float = quantity(5.0, "steps", ASSUMED, ge=1)
+    tau_v: float = quantity(300.0, "steps", ASSUMED, ge=1)
+    v_rest: float = quantity(1.0, "drive", ASSUMED)
+    h: float = quantity(3.0, "drive", ASSUMED, ge=0)
+    noise: float = quantity(1.0, "drive", ASSUMED, ge=0)
+
+
+DynamicsSpec = Annotated[IzhikevichSpec | AdaptiveLeakySpec | RateMapSpec, Field(discriminator="form")]
+
+
+class HebbianWTASpec(Spec):
+    """Winner-take-all Hebbian learning with thresholds (conscience) and constant total weight a unit.
+
+    y = W^T s; k = argmax(y - c) (G19 asks y_k > c_k, see ``factor``); w_k += eta f s; c_k += c_plus f';
+    w_k rescaled to mean ``mean_weight``. Every field's default is G19's.
+    """
+
+    rule: Literal["hebbian_wta"] = "hebbian_wta"
+    eta: float = quantity(0.1, "1", G19, gt=0)
+    factor: Literal["excess", "drive"] = Field(
+        "excess", description="f = max(0, y - c), nothing learned at 0 (G19); or f = y, the raw drive (ours)"
+    )
+    mean_weight: float = quantity(2.5, "drive", G19, gt=0)
+    weight_sd: float = quantity(0.14, "drive", G19, ge=0, description="initial w ~ N(mean_weight, weight_sd)")
+    c_mean: float = quantity(70.0, "drive", G19)
+    c_sd: float = quantity(2.0, "drive", G19, ge=0, description="initial c ~ N(c_mean, c_sd^2)")
+    c_plus: float = quantity(0.005, "1", G19, ge=0, description="rise of the winner's threshold, in units of f'")
+    c_rise: Literal["factor", "constant"] = Field("factor", description="f' = f (G19), or f' = 1 (ours)")
+    c_decay: float = quantity(0.0, "1/(units steps)", ASSUMED, ge=0, description="c -= c c_decay / M per event; 0: G19")
+    recruit_every: int = quantity(1000, "steps", G19, ge=0, description="0: never")
+    recruit_wins: int = quantity(200, "wins", G19, ge=0)
+    recruit_divisor: float = quantity(5.0, "1", G19, gt=0, description="a rare winner gets c = (largest y so far)/it")
+    min_active: int = quantity(1, "nodes", G19, ge=1, description="learn only when so many nodes fire")
+
+
+class LearningSpec(Spec):
+    """Which waves wire the pools, by which rule, for how long."""
+
+    dynamics: str = Field(description="name of one of the model's dynamics")
+    rule: HebbianWTASpec = HebbianWTASpec()
+    steps: int = quantity(20_000, "steps", ASSUMED, ge=1)
+    units: int | None = Field(None, ge=1, description="number of units; none: the sheet's layer-II units")
+
+
+class ReadoutSpec(Spec):
+    """Linear read-out of images through pools, beside hand-made, random-disc and random-scattered pools."""
+
+    data: Literal["digits", "mnist", "fashion-mnist", "cifar10"] = "digits"
+    units_small: tuple[int, ...] = Field((16, 36), description="numbers of pools on 8x8 images")
+    units_large: tuple[int, ...] = Field((49, 100), description="numbers of pools on larger images")
+    validation_share: float = quantity(0.2, "1", ASSUMED, gt=0, lt=1)
+    train_images: int = quantity(10_000, "images", ASSUMED, ge=100, description="at most so many, drawn per seed")
+
+
+class PathSpec(Spec):
+    """The functionally invariant paths of the demo: a small perceptron behind grown pools."""
+
+    units: int = quantity(36, "units", ASSUMED, ge=1, description="grown pools in front of the perceptron")
+    hidden: int = quantity(100, "units", ASSUMED, ge=2)
+    sparsity: tuple[float, ...] = (0.90, 0.95)
+    cut: float = quantity(0.5, "1", ASSUMED, gt=0, lt=1, description="share of hidden units lost")
+
+
+class StudySpec(Spec):
+    """How often the run is repeated with other seeds."""
+
+    seeds: int = quantity(5, "seeds", ASSUMED, ge=1, description="sheets grown, wired and read out")
+    path_seeds: int = quantity(10, "seeds", ASSUMED, ge=1, description="perceptrons taken along paths")
+    wave_steps: int = quantity(2_000, "steps", ASSUMED, ge=1, description="steps of activity recorded per form")
+
+
+class ModelSpec(Spec):
+    """A whole model: from scaffold to study. One TOML file."""
+
+    name: str = Field(min_length=1)
+    title: str = ""
+    cites: tuple[str, ...] = ()
+    scaffold: ScaffoldSpec
+    growth: GrowthSpec = GrowthSpec()
+    dynamics: dict[str, DynamicsSpec] = Field(min_length=1)
+    learning: dict[str, LearningSpec] = Field(default_factory=dict)
+    readout: ReadoutSpec = ReadoutSpec()
+    path: PathSpec = PathSpec()
+    study: StudySpec = StudySpec()
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        for name, part in self.learning.items():
+            if part.dynamics not in self.dynamics:
+                raise ValueError(f"learning.{name}.dynamics as one of {sorted(self.dynamics)}, not {part.dynamics!r}")
+        return self

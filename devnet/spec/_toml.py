@@ -1,0 +1,139 @@
+"""TOML in and out, and where the models that come with devnet lie."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from devnet._core.errors import ConfigError, StorageError
+from devnet.spec._base import Spec, build
+from devnet.spec._parts import ModelSpec
+
+
+def catalog_root() -> Traversable:
+    """Return the folder of models: inside the installed package, or beside it in a checkout.
+
+    Returns:
+        The folder.
+
+    Raises:
+        StorageError: Neither exists, so the installation is broken.
+    """
+    package = files("devnet")
+    for root in (package / "models", Path(str(package)).parent / "models"):
+        if root.is_dir():
+            return root
+    raise StorageError("devnet/models: no model folder in this installation; install devnet again")
+
+
+def catalog() -> dict[str, Traversable]:
+    """Return the models that come with devnet: name -> file.
+
+    ``raghavan2019_grown_pooling`` names the folder's ``model.toml``, ``raghavan2019_grown_pooling/small`` its
+    ``small.toml``.
+    """
+    found: dict[str, Traversable] = {}
+    for folder in sorted(catalog_root().iterdir(), key=lambda entry: entry.name):
+        if not folder.is_dir():
+            continue
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+            if entry.name.endswith(".toml"):
+                stem = entry.name.removesuffix(".toml")
+                found[folder.name if stem == "model" else f"{folder.name}/{stem}"] = entry
+    return found
+
+
+def load_model(model: str | Path | ModelSpec) -> ModelSpec:
+    """Return a model from its catalog name, from a TOML file, or as it is.
+
+    Args:
+        model: Catalog name, path ending in ``.toml``, or a spec.
+
+    Returns:
+        The validated model.
+
+    Raises:
+        ConfigError: Unknown name, unreadable TOML, or wrong fields (all of them together).
+        StorageError: The file cannot be read.
+    """
+    if isinstance(model, ModelSpec):
+        return model
+    text = str(model)
+    if isinstance(model, Path) or text.endswith(".toml"):
+        try:
+            source = Path(text).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise ConfigError.of("model", text, "a TOML file that exists or a catalog name") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise StorageError(f"{text}: cannot be read ({error})") from None
+        return parse_model(source, where=Path(text).name)
+    known = catalog()
+    if text not in known:
+        raise ConfigError.of("model", text, f"one of {', '.join(sorted(known))}, or a path ending in .toml")
+    return parse_model(known[text].read_text(encoding="utf-8"), where=text)
+
+
+def parse_model(source: str, *, where: str = "") -> ModelSpec:
+    """Read a model from TOML text.
+
+    Args:
+        source: The text.
+        where: What errors call it.
+
+    Returns:
+        The validated model.
+
+    Raises:
+        ConfigError: The text is no TOML, or fields are wrong.
+    """
+    try:
+        data = tomllib.loads(source)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError.of(where or "model", str(error), "valid TOML") from None
+    return build(ModelSpec, data, where=where)
+
+
+def dump_model(model: ModelSpec) -> str:
+    """Write a fully resolved model as TOML: every number with value, unit and source.
+
+    Args:
+        model: The model.
+
+    Returns:
+        Text from which ``parse_model`` makes an equal model.
+    """
+    return "\n".join(_section(model, ())).strip() + "\n"
+
+
+def _section(spec: Spec, path: tuple[str, ...]) -> list[str]:
+    quantities = {name: (unit, source) for name, _, unit, source in spec.quantities()}
+    lines = ["", f"[{'.'.join(path)}]"] if path else []
+    nested: list[str] = []
+    for name in type(spec).model_fields:
+        value: Any = getattr(spec, name)
+        if isinstance(value, Spec):
+            nested += _section(value, (*path, name))
+        elif isinstance(value, dict):
+            for key, part in value.items():  # pyright: ignore[reportUnknownVariableType]
+                nested += _section(part, (*path, name, key))  # pyright: ignore[reportUnknownArgumentType]
+        elif name in quantities:
+            unit, source = quantities[name]
+            fields = ", ".join(f"{k} = {_literal(v)}" for k, v in zip(("value", "unit", "source"), (value, unit, source)))
+            lines.append(f"{name} = {{ {fields} }}")
+        elif value is not None:
+            lines.append(f"{name} = {_literal(value)}")
+    return lines + nested
+
+
+def _literal(value: Any) -> str:
+    text = tomli_w.dumps({"x": _lists(value)}).removeprefix("x = ").strip()
+    return " ".join(text.split()) if isinstance(value, tuple) else text
+
+
+def _lists(value: Any) -> Any:
+    return [_lists(v) for v in value] if isinstance(value, (tuple, list)) else value  # pyright: ignore[reportUnknownVariableType]
