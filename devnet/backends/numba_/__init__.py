@@ -1,0 +1,1 @@
+"""Compiled backend: noise, field, state, spikes, competition and plasticity in fused numba kernels."""

@@ -1,0 +1,117 @@
+"""Which parameters move, and where each of them lies in the one flat vector that a walk moves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from devnet._core.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names and shapes of the moving parameters, in the order in which they fill the flat vector.
+
+    Attributes:
+        names: Qualified parameter names, as in ``module.named_parameters()``.
+        shapes: Shape of each.
+        counted: Which of them count as weights when sparsity is measured or asked for.
+    """
+
+    names: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    counted: tuple[bool, ...]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of entries of each parameter."""
+        return tuple(math.prod(shape) for shape in self.shapes)
+
+    @property
+    def size(self) -> int:
+        """Length of the flat vector."""
+        return sum(self.sizes)
+
+    def split(self, flat: Tensor) -> dict[str, Tensor]:
+        """Return views of a flat vector under the names and shapes of the parameters.
+
+        Args:
+            flat: Vector of length ``size``.
+
+        Returns:
+            One view a parameter; differentiable.
+        """
+        pieces = flat.split(self.sizes)
+        return {n: piece.view(s) for n, piece, s in zip(self.names, pieces, self.shapes, strict=True)}
+
+    def join(self, values: Mapping[str, Tensor], out: Tensor | None = None) -> Tensor:
+        """Put tensors of the parameters' shapes into one flat vector.
+
+        Args:
+            values: One tensor for each name.
+            out: Vector to fill, or None for a new one.
+
+        Returns:
+            The flat vector.
+        """
+        return torch.cat([values[n].reshape(-1) for n in self.names], out=out)
+
+    def counted_mask(self, device: torch.device | str = "cpu") -> Tensor:
+        """Return a bool vector that is True on entries which count as weights."""
+        counts = torch.tensor(self.sizes, device=device)
+        return torch.tensor(self.counted, device=device).repeat_interleave(counts)
+
+    def metadata(self) -> dict[str, Any]:
+        """Return the layout as plain JSON types."""
+        return {"names": list(self.names), "shapes": [list(s) for s in self.shapes], "counted": list(self.counted)}
+
+
+def _chosen(field: str, given: Iterable[str], known: Sequence[str]) -> set[str]:
+    """Return the given names as a set once each of them is known."""
+    if isinstance(given, str):
+        raise ConfigError.of(field, given, "a sequence of parameter names")
+    names = list(given)
+    unknown = [n for n in names if n not in known]
+    if unknown or not names:
+        raise ConfigError.of(field, unknown or names, "names among " + ", ".join(known))
+    return set(names)
+
+
+def layout_of(module: nn.Module, parameters: Sequence[str] | None = None, counted: Sequence[str] | None = None) -> Layout:
+    """Describe the moving parameters of a module.
+
+    Args:
+        module: The network.
+        parameters: Names of the parameters that move; None means all that require a gradient.
+        counted: Names of those that count as weights for sparsity; None means the moving ones with at least two
+            dimensions (matrices and kernels, not biases or normalization).
+
+    Returns:
+        The layout, in the order of ``module.named_parameters()``.
+
+    Raises:
+        ConfigError: An unknown name, no moving parameter at all, or moving parameters of mixed type or device.
+    """
+    everything = dict(module.named_parameters())
+    if parameters is None:
+        moving = {n for n, p in everything.items() if p.requires_grad}
+    else:
+        moving = _chosen("parameters", parameters, list(everything))
+    if not moving:
+        raise ConfigError.of("parameters", parameters, "a module with at least one parameter that requires a gradient")
+    names = tuple(n for n in everything if n in moving)
+    kinds = {(everything[n].dtype, everything[n].device) for n in names}
+    if len(kinds) > 1 or not next(iter(kinds))[0].is_floating_point:
+        text = ", ".join(sorted(f"{dtype} on {device}" for dtype, device in kinds))
+        raise ConfigError.of("parameters", text, "moving parameters of one floating-point type on one device")
+    if counted is None:
+        weights = {n for n in names if everything[n].ndim >= 2} or set(names)
+    else:
+        weights = _chosen("counted", counted, names)
+    shapes = tuple(tuple(everything[n].shape) for n in names)
+    return Layout(names, shapes, tuple(n in weights for n in names))

@@ -1,0 +1,223 @@
+r"""Metrics: how far two outputs of a network are apart, and what that says about a step in its weights.
+
+A metric is a divergence :math:`d(z, z_0) \ge 0` between the outputs of two networks for one input. Its second
+derivative at the point, :math:`H`, makes the weight-space metric of F24,
+
+.. math:: g(w) = \frac{1}{N} \sum_i J_i^T H_i J_i, \qquad \frac{1}{N} \sum_i d(z_i(w + v), z_i(w)) \approx
+          \tfrac12 v^T g(w) v .
+
+All products are matrix-free. ``Euclidean`` is the template: a new metric is a divergence, the product ``H u``, and
+the products with a factor ``B`` of ``H = B B^T``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+from torch.func import vjp
+
+from devnet._core.errors import ConfigError
+from devnet.fip._network import Network
+
+
+class Metric(ABC):
+    """Geometry of the output space, pulled back to the weights."""
+
+    @abstractmethod
+    def divergence(self, outputs: Tensor, reference: Tensor) -> Tensor:
+        """Return :math:`d(z_i, z_{0,i})` for each example.
+
+        Args:
+            outputs: :math:`z`, shape ``[N, ..., C]``.
+            reference: :math:`z_0`, same shape.
+
+        Returns:
+            Vector ``[N]``, summed over the dimensions between; differentiable in ``outputs``.
+        """
+
+    @abstractmethod
+    def output_mv(self, outputs: Tensor, u: Tensor) -> Tensor:
+        """Return ``H u`` for each example; ``outputs`` is where ``H`` is taken, all shapes ``[N, ..., C]``."""
+
+    @abstractmethod
+    def factor_mv(self, outputs: Tensor, u: Tensor) -> Tensor:
+        """Return ``B u`` with ``B B^T = H``; shapes as in ``output_mv``, ``u`` has ``factors`` times the columns."""
+
+    @property
+    def factors(self) -> int:
+        """Columns of ``B`` for each output."""
+        return 1
+
+    @final
+    def at(self, network: Network, inputs: Tensor) -> LocalMetric:
+        """Return the metric tensor at the present weights of a network.
+
+        Args:
+            network: Where the metric is taken; its weights may move afterwards, the tensor stays.
+            inputs: The N reference inputs.
+
+        Returns:
+            A linear operator.
+        """
+        return LocalMetric(self, network, inputs)
+
+
+@final
+class LocalMetric:
+    r"""The metric tensor :math:`g = \frac1N \sum_i J_i^T H_i J_i` at one point: symmetric, positive semi-definite.
+
+    Attributes:
+        outputs: The outputs at that point.
+    """
+
+    def __init__(self, metric: Metric, network: Network, inputs: Tensor) -> None:
+        weights = network.weights.detach().clone()
+        self._metric = metric
+        self._count = len(inputs)
+        self.outputs, pull = vjp(network.function(inputs), weights)
+        self.outputs = self.outputs.detach()
+        # The map u -> J^T u is linear, so its own transpose is v -> J v and both graphs are built only once.
+        self._pull: Callable[[Tensor], Tensor] = lambda u: pull(u)[0]
+        _, self._push = vjp(self._pull, torch.zeros_like(self.outputs))
+
+    def jacobian_mv(self, v: Tensor) -> Tensor:
+        """Return ``J v``: the first-order change of the outputs, ``[N, ..., C]``."""
+        return self._push(v)[0].detach()
+
+    def jacobian_rmv(self, u: Tensor) -> Tensor:
+        """Return ``J^T u``: output vectors pulled back to the weights, ``[P]``."""
+        return self._pull(u).detach()
+
+    def mv(self, v: Tensor) -> Tensor:
+        """Return ``g v``.
+
+        Args:
+            v: Vector ``[P]``.
+
+        Returns:
+            Vector ``[P]``.
+        """
+        u = self._metric.output_mv(self.outputs, self.jacobian_mv(v))
+        return self.jacobian_rmv(u) / self._count
+
+    def gradient(self, reference: Tensor) -> Tensor:
+        """Return the gradient of the mean divergence from ``reference`` outputs, ``[P]``."""
+        z = self.outputs.clone().requires_grad_()
+        (residual,) = torch.autograd.grad(self._metric.divergence(z, reference).mean(), z)
+        return self.jacobian_rmv(residual)
+
+    def diagonal(self, signs: Tensor) -> Tensor:
+        r"""Estimate the diagonal of ``g``.
+
+        With independent signs :math:`\epsilon = \pm 1`, :math:`E[(J^T B \epsilon)^2 / N] = diag(g)`; the relative
+        variance of an entry is at most 2 over the number of probes.
+
+        Args:
+            signs: ``[R, N, ..., factors * C]``: R probes.
+
+        Returns:
+            Vector ``[P]``, non-negative.
+        """
+        total = torch.zeros(0)
+        for probe in signs:
+            square = self.jacobian_rmv(self._metric.factor_mv(self.outputs, probe)).square_()
+            total = total.add_(square) if total.numel() else square
+        return total / (len(signs) * self._count)
+
+
+def _sum_but_first(x: Tensor) -> Tensor:
+    """Sum over all dimensions but the first."""
+    return x.flatten(1).sum(1)
+
+
+@final
+@dataclass(frozen=True)
+class Euclidean(Metric):
+    r"""Squared distance of the outputs (logits): :math:`d = \frac12 \|z - z_0\|^2`, :math:`H = 1`, so g = J^T J.
+
+    Unlike the softmax metric it sees offsets that a confident network's probabilities hide.
+    """
+
+    def divergence(self, outputs: Tensor, reference: Tensor) -> Tensor:
+        """Return half the squared distance for each example."""
+        return 0.5 * _sum_but_first((outputs - reference).square())
+
+    def output_mv(self, outputs: Tensor, u: Tensor) -> Tensor:
+        """Return ``u``."""
+        return u
+
+    def factor_mv(self, outputs: Tensor, u: Tensor) -> Tensor:
+        """Return ``u``."""
+        return u
+
+
+@final
+@dataclass(frozen=True)
+class Fisher(Metric):
+    r"""Bhattacharyya distance of the softmax outputs, whose curvature is the Fisher metric (F24).
+
+    :math:`d = -4 \log \sum_c \sqrt{p_c q_c}`, computed in the log domain; :math:`H = diag(p) - p p^T`, the same
+    curvature as the Kullback-Leibler divergence. The last dimension of the outputs holds the classes.
+    """
+
+    def divergence(self, outputs: Tensor, reference: Tensor) -> Tensor:
+        """Return four times the Bhattacharyya distance for each example."""
+        log_p = outputs.log_softmax(-1)
+        log_q = reference.log_softmax(-1)
+        distance = -4.0 * (0.5 * (log_p + log_q)).logsumexp(-1)
+        return distance if distance.ndim == 1 else _sum_but_first(distance)
+
+    def output_mv(self, outputs: Tensor, u: Tensor) -> Tensor:
+        """Return ``(diag p - p p^T) u``."""
+        p = outputs.softmax(-1)
+        pu = p * u
+        return pu - p * pu.sum(-1, keepdim=True)
+
+    def factor_mv(self, outputs: Tensor, u: Tensor) -> Tensor:
+        """Return ``(diag sqrt(p) - p sqrt(p)^T) u``."""
+        p = outputs.softmax(-1)
+        su = p.sqrt() * u
+        return su - p * su.sum(-1, keepdim=True)
+
+
+@final
+@dataclass(frozen=True)
+class Mixed(Metric):
+    """Fisher plus a small Euclidean part: ``H = diag p - p p^T + euclidean * 1``.
+
+    The Fisher metric of a trained classifier is numerically of rank 10 to 50; the Euclidean part fixes what it
+    leaves open.
+
+    Attributes:
+        euclidean: Weight of the Euclidean part (ours: 0.05).
+    """
+
+    euclidean: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not self.euclidean >= 0:
+            raise ConfigError.of("metric.euclidean", self.euclidean, "a number of at least 0")
+
+    @property
+    def factors(self) -> int:
+        """Two: one block for either part."""
+        return 2
+
+    def divergence(self, outputs: Tensor, reference: Tensor) -> Tensor:
+        """Return the weighted sum of both divergences."""
+        fisher = Fisher().divergence(outputs, reference)
+        return fisher + self.euclidean * Euclidean().divergence(outputs, reference)
+
+    def output_mv(self, outputs: Tensor, u: Tensor) -> Tensor:
+        """Return the weighted sum of both products."""
+        return Fisher().output_mv(outputs, u) + self.euclidean * u
+
+    def factor_mv(self, outputs: Tensor, u: Tensor) -> Tensor:
+        """Return ``[B_Fisher, sqrt(euclidean) 1] u``."""
+        first, second = u.chunk(2, dim=-1)
+        return Fisher().factor_mv(outputs, first) + self.euclidean**0.5 * second

@@ -1,0 +1,76 @@
+"""A private, frozen-mode copy of a module whose moving parameters are views into one flat vector."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from devnet._core.errors import ConfigError
+from devnet.fip._layout import Layout, layout_of
+
+CHUNK = 2048  # examples a forward pass without gradient takes at once
+
+
+class Network:
+    """The network that walks: a deep copy of the user's module in evaluation mode.
+
+    Evaluation mode is the stated policy: dropout is off, batch-norm statistics are those of the module and stay as
+    they are. Buffers and parameters that do not move are those of the copy; the user's module is never touched.
+
+    Attributes:
+        module: The copy.
+        layout: Its moving parameters.
+        weights: The flat vector they are views of, ``[P]``.
+    """
+
+    def __init__(
+        self, module: nn.Module, parameters: Sequence[str] | None = None, counted: Sequence[str] | None = None
+    ) -> None:
+        if not isinstance(module, nn.Module):
+            raise ConfigError.of("module", type(module).__name__, "a torch.nn.Module")
+        self.layout: Layout = layout_of(module, parameters, counted)
+        self.module = copy.deepcopy(module).eval()
+        self._moving: list[Tensor] = []
+        mine = dict(self.module.named_parameters())
+        self.weights = self.layout.join({n: p.detach() for n, p in mine.items()})
+        views = self.layout.split(self.weights)
+        for name, parameter in mine.items():
+            moves = name in views
+            parameter.requires_grad_(moves)
+            if moves:
+                parameter.data = views[name]
+                self._moving.append(parameter)
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Return the outputs at the present weights, ``[N, ..., C]``."""
+        return self.module(inputs)
+
+    def outputs(self, inputs: Tensor) -> Tensor:
+        """Return the outputs at the present weights without a graph, in chunks."""
+        with torch.no_grad():
+            return torch.cat([self.module(chunk) for chunk in inputs.split(CHUNK)])
+
+    def function(self, inputs: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return the outputs on fixed inputs as a pure function of the flat weights (for torch.func)."""
+
+        def outputs(flat: Tensor) -> Tensor:
+            return functional_call(self.module, self.layout.split(flat), (inputs,))
+
+        return outputs
+
+    def gradient(self, loss: Tensor, out: Tensor | None = None) -> Tensor:
+        """Return the gradient of a scalar with respect to the flat weights.
+
+        Args:
+            loss: Scalar computed from ``self(inputs)``.
+            out: Vector to fill, or None for a new one.
+
+        Returns:
+            Vector ``[P]``; zero where the loss does not depend on a weight.
+        """
+        pieces = torch.autograd.grad(loss, self._moving, allow_unused=True, materialize_grads=True)
+        return torch.cat([g.reshape(-1) for g in pieces], out=out)

@@ -1,0 +1,135 @@
+"""The reference: what the network did before it was moved, and on which inputs that is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from devnet._core.errors import ConfigError
+from devnet._core.random import Key
+from devnet.fip._network import Network
+
+
+def as_inputs(field: str, inputs: Any, like: Tensor) -> Tensor:
+    """Return inputs as a tensor on the network's device; floating inputs take the network's type.
+
+    Args:
+        field: Argument name that an error shall show.
+        inputs: Tensor or NumPy array with examples along the first dimension.
+        like: A tensor of the network's type and device.
+
+    Returns:
+        The tensor.
+
+    Raises:
+        ConfigError: Neither, no example, or numbers that are not finite.
+    """
+    if isinstance(inputs, np.ndarray):
+        inputs = torch.from_numpy(np.array(inputs))
+    if not isinstance(inputs, Tensor) or inputs.ndim < 1 or len(inputs) == 0:
+        held = tuple(inputs.shape) if isinstance(inputs, Tensor) else type(inputs).__name__
+        raise ConfigError.of(field, held, "a tensor or array with at least one example along its first dimension")
+    if inputs.is_floating_point():
+        inputs = inputs.to(like)
+        if not bool(inputs.isfinite().all()):
+            raise ConfigError.of(field, "inputs with NaN or infinity", "finite numbers")
+        return inputs
+    return inputs.to(like.device)
+
+
+@final
+@dataclass(frozen=True)
+class Reference:
+    """Inputs and the cached outputs of the frozen network, drawn in a reproducible order.
+
+    Attributes:
+        inputs: ``[N, ...]``.
+        outputs: What the network answered before it moved, ``[N, ..., C]``.
+        key: Source of the order of mini-batches.
+    """
+
+    inputs: Tensor
+    outputs: Tensor
+    key: Key
+
+    @staticmethod
+    def of(network: Network, inputs: Tensor, key: Key) -> Reference:
+        """Ask a network for its outputs, once.
+
+        Args:
+            network: The network before it moves.
+            inputs: Reference inputs.
+            key: Source of randomness.
+
+        Returns:
+            The reference.
+
+        Raises:
+            ConfigError: The network fails on these inputs, or its outputs are not finite floating-point numbers
+                ``[N, ..., C]``, or differ from one call to the next.
+        """
+        try:
+            outputs = network.outputs(inputs)
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+            why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise ConfigError.of("inputs", tuple(inputs.shape), f"inputs that the module takes ({why})") from error
+        if not isinstance(outputs, Tensor) or outputs.ndim < 2 or len(outputs) != len(inputs):
+            raise ConfigError.of("module", "its outputs", "a module that returns one tensor [N, ..., C]")
+        if not outputs.is_floating_point() or not bool(outputs.isfinite().all()):
+            raise ConfigError.of("module", "its outputs", "a module whose outputs are finite floating-point numbers")
+        few = inputs[:16]
+        if not torch.equal(network.outputs(few), network.outputs(few)):
+            raise ConfigError.of("module", "a random output", "a module that draws nothing in evaluation mode")
+        return Reference(inputs, outputs, key)
+
+    def __len__(self) -> int:
+        """Number of examples."""
+        return len(self.inputs)
+
+    def _take(self, index: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Return inputs and outputs of the numbered examples."""
+        where = torch.from_numpy(index).to(self.inputs.device)
+        return self.inputs.index_select(0, where), self.outputs.index_select(0, where)
+
+    def batches(self, stream: str, size: int) -> Batches:
+        """Return mini-batches without replacement, epoch after epoch.
+
+        Args:
+            stream: Name of the random stream that orders them.
+            size: Examples a batch; at most all of them.
+
+        Returns:
+            A sequence by step number.
+        """
+        return Batches(self, stream, min(size, len(self)))
+
+    def draw(self, stream: str, step: int, size: int) -> tuple[Tensor, Tensor]:
+        """Return a random subset without repetition; all examples in order where there are no more than ``size``."""
+        if size >= len(self):
+            return self.inputs, self.outputs
+        return self._take(self.key.stream(stream).permutation(step, len(self))[:size])
+
+
+@final
+class Batches:
+    """Mini-batches as a function of the step: batch ``t`` is the same wherever a walk is taken up."""
+
+    def __init__(self, reference: Reference, stream: str, size: int) -> None:
+        self._reference = reference
+        self._stream = reference.key.stream(stream)
+        self._size = size
+        self._each = len(reference) // size
+        self._epoch = -1
+        self._order = np.empty(0, dtype=np.int64)
+
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
+        """Return inputs and reference outputs of batch ``step``."""
+        epoch, place = divmod(step, self._each)
+        if epoch != self._epoch:
+            self._order = self._stream.permutation(epoch, len(self._reference))
+            self._epoch = epoch
+        return self._reference._take(self._order[place * self._size : (place + 1) * self._size])
