@@ -1,0 +1,14 @@
+"""Files: one writer, one array format with digest and schema, the nouns on disk, and run folders. No pickle."""
+
+from devnet.io.nouns import load as load
+from devnet.io.nouns import save as save
+from devnet.io.runs import RunFolder as RunFolder
+from devnet.io.runs import verify as verify
+from devnet.io.tensors import library_version as library_version
+from devnet.io.tensors import read_tensors as read_tensors
+from devnet.io.tensors import write_tensors as write_tensors
+from devnet.io.writer import digest as digest
+from devnet.io.writer import make_folder as make_folder
+from devnet.io.writer import write_bytes as write_bytes
+from devnet.io.writer import write_json as write_json
+from devnet.io.writer import write_text as write_text

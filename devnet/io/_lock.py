@@ -1,0 +1,66 @@
+"""One writer a run folder: an advisory lock that the system releases when its holder dies."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from devnet._core.errors import BusyError, StorageError
+
+NAME = ".lock"
+
+
+@contextmanager
+def locked(folder: Path) -> Generator[None]:
+    """Hold a folder's lock while the block runs.
+
+    Args:
+        folder: The folder; it exists.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        BusyError: Another process holds it; the text names that process.
+        StorageError: The lock file cannot be opened, or the file system knows no locks.
+    """
+    path = folder / NAME
+    try:
+        descriptor = _take(path)
+    except BlockingIOError:
+        holder = ""
+        with suppress(OSError, UnicodeDecodeError):
+            holder = path.read_text(encoding="utf-8").strip()
+        raise BusyError(
+            f"{folder}: in use by {holder or 'another process'}; wait for it or choose another folder"
+        ) from None
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be locked ({error.strerror})") from None
+    try:
+        yield
+    finally:
+        # Removed while held: whoever opened the old file meanwhile sees that it is gone, and opens the new one.
+        with suppress(OSError):
+            path.unlink()
+        os.close(descriptor)
+
+
+def _take(path: Path) -> int:
+    import fcntl
+
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with suppress(FileNotFoundError):
+                if os.fstat(descriptor).st_ino == path.stat().st_ino:
+                    os.ftruncate(descriptor, 0)
+                    os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+                    return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)

@@ -1,0 +1,195 @@
+"""Nouns on disk: one file each, which stands alone.
+
+A recording or wiring holds its sheet, under names that begin with ``sheet.``; a sheet holds its model as TOML.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from devnet._core.errors import ConfigError, CorruptFileError
+from devnet._core.random import Key
+from devnet.io.tensors import Arrays, read_any, write_tensors
+from devnet.sheet import Recording, Sheet, Wiring
+from devnet.spec import DynamicsSpec, LearningSpec, build, dump_model, parse_model
+
+Noun = Sheet | Recording | Wiring
+N = TypeVar("N", Sheet, Recording, Wiring)
+
+_SHEET = ("positions", "parent", "born", "unit_parent", "emitted", "unit_height")
+_RECORDING = ("time", "cell")
+_WIRING = (
+    "weights",
+    "initial_weights",
+    "thresholds",
+    "wins",
+    "late_wins",
+    "snapshot_steps",
+    "snapshots",
+)
+
+
+def save(noun: Noun, path: str | Path) -> None:
+    """Save a noun as one file, atomically; an existing file is replaced.
+
+    Args:
+        noun: A sheet, recording or wiring.
+        path: Where; ``.safetensors`` is the usual ending.
+
+    Raises:
+        ConfigError: Not one of these nouns.
+        StorageError: It could not be written.
+    """
+    match noun:
+        case Sheet():
+            write_tensors(path, *_pack_sheet(noun))
+        case Recording():
+            arrays, _, sheet = _pack_sheet(noun.sheet, "sheet.")
+            metadata: dict[str, Any] = {
+                "sheet": sheet,
+                "dynamics": noun.dynamics.model_dump(mode="json"),
+                "key": str(noun.key.value),
+                "backend": noun.backend,
+                "field": noun.field,
+                "steps": int(noun.steps),
+            }
+            write_tensors(
+                path, arrays | {name: getattr(noun, name) for name in _RECORDING}, "recording", metadata
+            )
+        case Wiring():
+            arrays, _, sheet = _pack_sheet(noun.sheet, "sheet.")
+            metadata = {
+                "sheet": sheet,
+                "learning": noun.learning.model_dump(mode="json"),
+                "key": str(noun.key.value),
+                "backend": noun.backend,
+                "field": noun.field,
+                "coupled": bool(noun.coupled),
+                "steps": int(noun.steps),
+            }
+            write_tensors(path, arrays | {name: getattr(noun, name) for name in _WIRING}, "wiring", metadata)
+        case _:
+            raise ConfigError.of("noun", type(noun).__name__, "a Sheet, Recording or Wiring")
+
+
+def load(path: str | Path) -> Noun:
+    """Load a noun that ``save`` wrote.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The sheet, recording or wiring that it holds.
+
+    Raises:
+        ConfigError: There is no such file.
+        StorageError: It cannot be read.
+        CorruptFileError: It is damaged, holds no noun, or holds values that the noun does not allow.
+    """
+    kind, arrays, metadata = read_any(path)
+    makers = {"sheet": _sheet, "recording": _recording, "wiring": _wiring}
+    if kind not in makers:
+        raise CorruptFileError(f"{path}: holds a {kind[:40]}, not a sheet, recording or wiring")
+    try:
+        return makers[kind](arrays, metadata)
+    except ConfigError as error:  # a well-formed file whose content no noun allows
+        raise CorruptFileError("\n".join(f"{path}: {problem}" for problem in error.problems)) from None
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        IndexError,
+        AttributeError,
+        RecursionError,
+        ValidationError,
+    ) as error:
+        raise CorruptFileError(
+            f"{path}: {kind}: a field is missing or of a wrong type ({error!r:.80})"
+        ) from None
+
+
+def load_sheet(path: str | Path) -> Sheet:
+    """Load a sheet; errors as ``load``."""
+    return _expect(load(path), Sheet, path)
+
+
+def load_recording(path: str | Path) -> Recording:
+    """Load a recording; errors as ``load``."""
+    return _expect(load(path), Recording, path)
+
+
+def load_wiring(path: str | Path) -> Wiring:
+    """Load a wiring; errors as ``load``."""
+    return _expect(load(path), Wiring, path)
+
+
+def _expect(noun: Noun, kind: type[N], path: str | Path) -> N:
+    if not isinstance(noun, kind):
+        raise CorruptFileError(
+            f"{path}: holds a {type(noun).__name__.lower()}, not a {kind.__name__.lower()}"
+        )
+    return noun
+
+
+def _pack_sheet(sheet: Sheet, prefix: str = "") -> tuple[Arrays, str, dict[str, Any]]:
+    arrays: Arrays = {prefix + name: getattr(sheet, name) for name in _SHEET}
+    return (
+        arrays,
+        "sheet",
+        {
+            "model": dump_model(sheet.model),
+            "key": str(sheet.key.value),
+            "sweeps": int(sheet.sweeps),
+        },
+    )
+
+
+def _sheet(arrays: Arrays, metadata: dict[str, Any], prefix: str = "") -> Sheet:
+    return Sheet(
+        model=parse_model(metadata["model"], where="model"),
+        key=Key(_count(metadata["key"])),
+        sweeps=_count(metadata["sweeps"]),
+        **{name: arrays[prefix + name] for name in _SHEET},
+    )
+
+
+def _recording(arrays: Arrays, metadata: dict[str, Any]) -> Recording:
+    sheet = _sheet(arrays, metadata["sheet"], "sheet.")
+    dynamics: DynamicsSpec = TypeAdapter[Any](DynamicsSpec).validate_python(metadata["dynamics"])
+    return Recording(
+        sheet=sheet,
+        dynamics=dynamics,
+        key=Key(_count(metadata["key"])),
+        backend=str(metadata["backend"]),
+        field=str(metadata["field"]),
+        steps=_count(metadata["steps"]),
+        **{name: arrays[name] for name in _RECORDING},
+    )
+
+
+def _wiring(arrays: Arrays, metadata: dict[str, Any]) -> Wiring:
+    sheet = _sheet(arrays, metadata["sheet"], "sheet.")
+    if arrays["weights"].ndim != 2 or arrays["snapshots"].dtype != np.float32:
+        raise ConfigError.of("Wiring.weights", arrays["weights"].shape, "an array of shape (n, M)")
+    return Wiring(
+        sheet=sheet,
+        learning=build(LearningSpec, metadata["learning"], where="learning"),
+        key=Key(_count(metadata["key"])),
+        backend=str(metadata["backend"]),
+        field=str(metadata["field"]),
+        coupled=metadata["coupled"] is True,
+        steps=_count(metadata["steps"]),
+        **{name: arrays[name] for name in _WIRING},
+    )
+
+
+def _count(value: Any) -> int:
+    """Turn a recorded number back: keys are text, since they need 64 bits and JSON readers keep 53."""
+    number = int(value)
+    if isinstance(value, float) or number < 0:
+        raise ValueError("a whole number of at least 0")
+    return number
