@@ -114,7 +114,8 @@ def test_first_run_installs_and_the_exit_code_is_the_childs(checkout: Checkout) 
     assert done.returncode == 7
     assert "pytest got ['-k', 'some thing']" in done.stdout
     assert checkout.pip_calls == [
-        "install --disable-pip-version-check -e .[test] -c " + str(checkout.folder / "requirements/constraints.txt")
+        "install --disable-pip-version-check -e .[test] -c "
+        + str(checkout.folder / "requirements/constraints.txt")
     ]
     # What it prints can be typed as it stands.
     assert "+ .venv/bin/python -m pip install" in done.stdout
