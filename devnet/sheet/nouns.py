@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from functools import cached_property
 from typing import Any
 
@@ -154,33 +155,35 @@ class Wiring:
     Attributes:
         sheet: The sheet whose waves wired it.
         learning: Rule, dynamics and length of learning.
+        dynamics: Form and constants of the cells, as they ran.
         key: Key of its randomness.
         backend: Which backend stepped it.
         field: How the long-range inhibition was summed.
-        coupled: False for the control in which cells fire by noise alone.
+        activity: ``"waves"``, or ``"noise"`` for the control in which uncoupled cells fire by noise alone.
         steps: Steps of learning.
         weights: (n, M), at least 0.
         initial_weights: (n, M), before the first step.
         thresholds: (M,), the units' thresholds c.
         wins: (M,), learning events won.
-        late_wins: (M,), learning events won in the last fifth of the run.
+        late_wins: (M,), learning events won in the last fifth of the run, rounded down to 1024 steps.
         snapshot_steps: (k,), steps at which weights were kept for pictures, ascending.
         snapshots: (k, n, M), the weights at those steps.
     """
 
     sheet: Sheet
     learning: LearningSpec
+    dynamics: DynamicsSpec
     key: Key
     backend: str
     field: str
-    coupled: bool
+    activity: str
     steps: int
     weights: Float[np.ndarray, "n M"]
     initial_weights: Float[np.ndarray, "n M"]
     thresholds: Float[np.ndarray, " M"]
     wins: Int[np.ndarray, " M"]
     late_wins: Int[np.ndarray, " M"]
-    snapshot_steps: Int[np.ndarray, " k"] = field(default_factory=lambda: np.empty(0, np.int64))
+    snapshot_steps: Int[np.ndarray, " k"] = dataclass_field(default_factory=lambda: np.empty(0, np.int64))
     snapshots: Float[np.ndarray, "k n M"] | None = None
 
     def __post_init__(self) -> None:

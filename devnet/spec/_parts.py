@@ -125,8 +125,8 @@ DynamicsSpec = Annotated[IzhikevichSpec | AdaptiveLeakySpec | RateMapSpec, Field
 class HebbianWTASpec(Spec):
     """Winner-take-all Hebbian learning with thresholds (conscience) and constant total weight a unit.
 
-    y = W^T s; k = argmax(y - c) (G19 asks y_k > c_k, see ``factor``); w_k += eta f s; c_k += c_plus f';
-    w_k rescaled to mean ``mean_weight``. Every field's default is G19's.
+    y = W^T s; k = argmax(y - c); w_k += eta f s; c_k += c_plus f'; then w_k is rescaled to its norm. Defaults are
+    G19's.
     """
 
     rule: Literal["hebbian_wta"] = "hebbian_wta"
@@ -134,13 +134,14 @@ class HebbianWTASpec(Spec):
     factor: Literal["excess", "drive"] = Field(
         "excess", description="f = max(0, y - c), nothing learned at 0 (G19); or f = y, the raw drive (ours)"
     )
-    mean_weight: float = quantity(2.5, "drive", G19, gt=0)
-    weight_sd: float = quantity(0.14, "drive", G19, ge=0, description="initial w ~ N(mean_weight, weight_sd)")
+    norm: Literal["mean", "sum"] = Field("mean", description="a unit's mean weight (G19) or its sum (ours) is kept")
+    weight: float = quantity(2.5, "drive", G19, gt=0, description="the value at which the norm is kept")
+    weight_cv: float = quantity(0.056, "1", G19, ge=0, lt=0.2, description="initial w ~ N(1, cv^2), then rescaled")
     c_mean: float = quantity(70.0, "drive", G19)
     c_sd: float = quantity(2.0, "drive", G19, ge=0, description="initial c ~ N(c_mean, c_sd^2)")
     c_plus: float = quantity(0.005, "1", G19, ge=0, description="rise of the winner's threshold, in units of f'")
     c_rise: Literal["factor", "constant"] = Field("factor", description="f' = f (G19), or f' = 1 (ours)")
-    c_decay: float = quantity(0.0, "1/(units steps)", ASSUMED, ge=0, description="c -= c c_decay / M per event; 0: G19")
+    c_decay: float = quantity(0.0, "1/events", G19, ge=0, lt=1, description="c_j -= c_j c_decay / M at each event")
     recruit_every: int = quantity(1000, "steps", G19, ge=0, description="0: never")
     recruit_wins: int = quantity(200, "wins", G19, ge=0)
     recruit_divisor: float = quantity(5.0, "1", G19, gt=0, description="a rare winner gets c = (largest y so far)/it")

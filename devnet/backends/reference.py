@@ -1,0 +1,55 @@
+"""The oracle: a sheet stepped in plain NumPy, one readable line a line of the law."""
+
+from __future__ import annotations
+
+from typing import final
+
+import numpy as np
+from jaxtyping import Float
+
+from devnet.backends.base import NOISE, Backend, SheetModel, Spikes, State, check_finite
+from devnet.dynamics.plasticity.hebbian_wta import learn
+from devnet.spec import HebbianWTASpec
+
+
+@final
+class ReferenceBackend(Backend):
+    """Plain NumPy; slow, and the truth the other backends are held against."""
+
+    name = "reference"
+    field = "exact (dense)"
+
+    def advance(
+        self,
+        model: SheetModel,
+        state: State,
+        steps: int,
+        *,
+        rule: HebbianWTASpec | None = None,
+        noise: Float[np.ndarray, "steps n"] | None = None,
+        record: bool = True,
+    ) -> Spikes:
+        """Take steps; see ``Backend.advance``."""
+        form, k = model.form, model.constants
+        stream = model.key.stream(NOISE)
+        times: list[np.ndarray] = []
+        cells: list[np.ndarray] = []
+        first = state.step
+        for step in range(first, first + steps):
+            fired = form.fires(*state.cells, k)
+            firing = np.flatnonzero(fired)
+            drive = model.coupling[:, firing].sum(axis=1)
+            given = stream.normal(step // model.hold, model.n) if noise is None else noise[step - first]
+            state.cells[:] = form.advance(*state.cells, fired, drive, given.astype(np.float64), *model.cells, k)
+            if rule is not None and state.learner is not None:
+                learn(rule, state.learner, firing, step)
+            state.fired[:] = fired
+            state.step = step + 1
+            if record:
+                times.append(np.full(len(firing), step))
+                cells.append(firing)
+            if state.step % 64 == 0:
+                check_finite(model, state)
+        check_finite(model, state)
+        empty = np.empty(0, np.int64)
+        return Spikes(np.concatenate([empty, *times]), np.concatenate([empty, *cells]))

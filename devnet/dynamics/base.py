@@ -1,0 +1,67 @@
+"""What a form of cell is: two state variables, a test for firing, and one step.
+
+A step of a sheet, the same for every form:
+
+1. F = {i : fires(s_i)} from the state as the step before left it,
+2. I_i = sum over j in F of S_ij (lateral coupling),
+3. s_i <- advance(s_i, i in F, I_i, noise_i).
+
+A law is written once, in arithmetic and ``select``: NumPy evaluates it on whole arrays (the oracle) and the compiled
+backend on one cell at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from devnet._core.random import Key
+from devnet.spec import DynamicsSpec
+
+Cells = Float[np.ndarray, "2 n"]
+Constants = Float[np.ndarray, " k"]
+
+
+def select(condition: Any, yes: Any, no: Any) -> Any:
+    """Choose by cell: ``yes`` where the condition holds, else ``no``."""
+    return np.where(condition, yes, no)
+
+
+@dataclass(frozen=True)
+class Form:
+    """The law of one form of cell.
+
+    Attributes:
+        name: As a spec's ``form`` names it.
+        number: Its place among the built-in forms, by which the compiled backend dispatches.
+        state: Names of the two state variables.
+        constants: ``spec -> k`` constants, the last argument of the law.
+        cells: ``(spec, positions, key) -> (2, n)`` numbers that differ from cell to cell, drawn once.
+        start: ``(spec, cells) -> (2, n)`` state at step 0.
+        fires: ``(s0, s1, k) -> bool``.
+        advance: ``(s0, s1, fired, drive, noise, p0, p1, k) -> (s0, s1)``; drive is the lateral input, noise a
+            standard Gaussian, p the cell's own numbers.
+        hold: ``spec -> steps`` for which one noise sample is kept.
+    """
+
+    name: str
+    number: int
+    state: tuple[str, str]
+    constants: Callable[[Any], Constants]
+    cells: Callable[[Any, Float[np.ndarray, "n 2"], Key], Cells]
+    start: Callable[[Any, Cells], Cells]
+    fires: Callable[..., Any]
+    advance: Callable[..., Any]
+    hold: Callable[[Any], int]
+
+
+def form_of(spec: DynamicsSpec) -> Form:
+    """Return the law that a spec names."""
+    from devnet.dynamics import adaptive_leaky, izhikevich, rate_map
+
+    forms = {form.name: form for form in (izhikevich.FORM, adaptive_leaky.FORM, rate_map.FORM)}
+    return forms[spec.form]

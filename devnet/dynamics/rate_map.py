@@ -1,0 +1,46 @@
+"""Rate-like map (ours): a leaky drive x against a threshold v that jumps when the cell fires and relaxes after.
+
+A cell fires when x > v. Each step v <- v + h for a firing cell, v <- v + (v_rest - v)/tau_v for a silent one, and
+
+    x <- x + (-x + I + noise N(0,1)) / tau_x.
+
+Activity nucleates from noise, travels as a bump, dies of its own refractoriness and starts elsewhere.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+from devnet._core.random import Key
+from devnet.dynamics.base import Cells, Constants, Form, select
+from devnet.spec import RateMapSpec
+
+
+def constants(spec: RateMapSpec) -> Constants:
+    """Return (1/tau_x, h, 1/tau_v, v_rest, noise)."""
+    return np.array([1 / spec.tau_x, spec.h, 1 / spec.tau_v, spec.v_rest, spec.noise])
+
+
+def cells(spec: RateMapSpec, positions: Float[np.ndarray, "n 2"], key: Key) -> Cells:
+    """Return zeros: cells do not differ."""
+    return np.zeros((2, len(positions)))
+
+
+def start(spec: RateMapSpec, cells: Cells) -> Cells:
+    """Start silent: x = 0, v = v_rest."""
+    n = cells.shape[1]
+    return np.stack([np.zeros(n), np.full(n, spec.v_rest)])
+
+
+def fires(x, v, k):  # noqa: D103
+    return x > v
+
+
+def advance(x, v, fired, drive, noise, unused0, unused1, k):  # noqa: D103
+    v = v + select(fired, k[1], k[2] * (k[3] - v))
+    x = x + k[0] * (drive + k[4] * noise - x)
+    return x, v
+
+
+FORM = Form("rate_map", 2, ("x", "v"), constants, cells, start, fires, advance, lambda spec: 1)

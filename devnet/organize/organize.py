@@ -1,0 +1,122 @@
+"""The verb ``organize``: let waves wire the sheet to a layer of units."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from devnet._core.errors import ConfigError
+from devnet._core.progress import task
+from devnet._core.random import as_key
+from devnet.backends.base import SheetModel, State, backend_of
+from devnet.dynamics.plasticity import hebbian_wta
+from devnet.sheet import Sheet, Wiring
+from devnet.spec import LearningSpec, Spec
+from devnet.waves import dynamics_of, uncoupled
+
+CHUNK = 1024
+"""Runs are cut only at multiples of this, where the compiled backend goes on bit for bit."""
+
+
+def learning_of(sheet: Sheet, spec: LearningSpec | str | None) -> LearningSpec:
+    """Return the learning that an argument means.
+
+    Args:
+        sheet: The sheet whose model is asked.
+        spec: A spec, the name of one of the model's learnings, or None for the model's first.
+
+    Returns:
+        The spec.
+
+    Raises:
+        ConfigError: The model declares no such learning.
+    """
+    if isinstance(spec, Spec):
+        return spec
+    known = sheet.model.learning
+    name = next(iter(known), None) if spec is None else spec
+    if name is None or name not in known:
+        raise ConfigError.of("learning", name, f"one of {', '.join(sorted(known)) or 'none: the model declares none'}")
+    return known[name]
+
+
+def organize(
+    sheet: Sheet,
+    spec: LearningSpec | str | None = None,
+    *,
+    units: int | None = None,
+    steps: int | None = None,
+    rng: Any = None,
+    backend: str = "numba",
+    activity: str = "waves",
+    snapshots: int = 0,
+) -> Wiring:
+    """Let spontaneous activity wire a sheet, all-to-all and unordered at first, to a layer of units.
+
+    Args:
+        sheet: Where the cells are.
+        spec: Dynamics, rule and length: a spec, the name of one of the sheet's model's learnings, or None for the
+            model's first.
+        units: Number of units; None takes the spec's, and where that is open too, the sheet's grown layer-II units.
+        steps: Number of steps; None takes the spec's.
+        rng: Seed as ``as_key`` takes it; all draws are functions of (key, stream, step, cell, draw).
+        backend: ``"numba"`` or ``"reference"``.
+        activity: ``"waves"``, or ``"noise"`` for the control in which uncoupled cells fire as often by noise alone.
+        snapshots: How many times the weights are kept on the way, in steps of equal ratio.
+
+    Returns:
+        The wiring.
+
+    Raises:
+        ConfigError: Unknown name, no unit, or fewer cells than units.
+        HealthError: A state variable left the finite numbers.
+    """
+    learning = learning_of(sheet, spec)
+    count = units if units is not None else learning.units if learning.units is not None else sheet.m
+    length = steps if steps is not None else learning.steps
+    if not 1 <= count <= sheet.n:
+        raise ConfigError.of("units", count, f"between 1 and the sheet's {sheet.n} cells")
+    if length < 1:
+        raise ConfigError.of("steps", length, "at least 1")
+    if activity not in ("waves", "noise"):
+        raise ConfigError.of("activity", activity, "'waves' or 'noise'")
+    stepper = backend_of(backend)
+    key = as_key(rng)
+    dynamics = dynamics_of(sheet, learning.dynamics)
+    if activity == "noise":
+        dynamics = uncoupled(sheet, dynamics, key.child("probe"))
+    model = SheetModel.build(sheet, dynamics, key)
+    learner = hebbian_wta.start(learning.rule, sheet.n, count, key)
+    state = State.initial(model, learner)
+    first_weights = learner.weights.copy()
+    late = length * 4 // 5 // CHUNK * CHUNK
+    wanted = np.unique(np.geomspace(CHUNK, length, snapshots).astype(int)) if snapshots else np.empty(0, int)
+    kept: list[tuple[int, np.ndarray]] = []
+    early_wins = np.zeros_like(learner.wins)
+    with task(f"organize {learning.dynamics}", length) as tick:
+        while state.step < length:
+            chunk = min(CHUNK, length - state.step)
+            stepper.advance(model, state, chunk, rule=learning.rule, record=False)
+            tick(chunk)
+            if state.step == late:
+                early_wins = learner.wins.copy()
+            if len(kept) < len(wanted) and state.step >= wanted[len(kept)]:
+                kept.append((state.step, learner.weights.astype(np.float32)))
+    return Wiring(
+        sheet=sheet,
+        learning=learning,
+        dynamics=dynamics,
+        key=key,
+        backend=stepper.name,
+        field=stepper.field,
+        activity=activity,
+        steps=length,
+        weights=learner.weights,
+        initial_weights=first_weights,
+        thresholds=learner.thresholds,
+        wins=learner.wins,
+        late_wins=learner.wins - early_wins,
+        snapshot_steps=np.array([step for step, _ in kept], dtype=np.int64),
+        snapshots=np.stack([w for _, w in kept]) if kept else None,
+    )

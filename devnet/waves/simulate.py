@@ -1,0 +1,92 @@
+"""The verb ``simulate``: run a sheet's own activity and record who fires when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from devnet._core.errors import ConfigError
+from devnet._core.progress import task
+from devnet._core.random import as_key
+from devnet.backends.base import SheetModel, State, backend_of
+from devnet.sheet import Recording, Sheet
+from devnet.spec import DynamicsSpec, Spec
+
+CHUNK = 1024
+"""Steps between two signs of progress; a multiple of the compiled backend's refresh."""
+
+
+def dynamics_of(sheet: Sheet, spec: DynamicsSpec | str | None) -> DynamicsSpec:
+    """Return the dynamics that an argument means.
+
+    Args:
+        sheet: The sheet whose model is asked.
+        spec: A spec, the name of one of the model's dynamics, or None for the model's first.
+
+    Returns:
+        The spec.
+
+    Raises:
+        ConfigError: The model has no dynamics of that name.
+    """
+    if isinstance(spec, Spec):
+        return spec
+    known = sheet.model.dynamics
+    name = next(iter(known)) if spec is None else spec
+    if name not in known:
+        raise ConfigError.of("dynamics", name, f"one of {', '.join(sorted(known))}")
+    return known[name]
+
+
+def simulate(
+    sheet: Sheet,
+    spec: DynamicsSpec | str | None = None,
+    *,
+    steps: int = 2000,
+    rng: Any = None,
+    backend: str = "numba",
+) -> Recording:
+    """Run the spontaneous activity of a sheet.
+
+    Args:
+        sheet: Where the cells are.
+        spec: Form and constants of the cells: a spec, the name of one of the sheet's model's dynamics, or None for
+            the model's first.
+        steps: Number of steps (1 ms in the Izhikevich form, ``dt`` in the adaptive leaky form).
+        rng: Seed as ``as_key`` takes it; all draws are functions of (key, stream, step, cell, draw).
+        backend: ``"numba"`` or ``"reference"``; both give the same spikes.
+
+    Returns:
+        All spikes.
+
+    Raises:
+        ConfigError: Unknown dynamics or backend, or no steps.
+        HealthError: A state variable left the finite numbers.
+    """
+    if steps < 1:
+        raise ConfigError.of("steps", steps, "at least 1")
+    dynamics = dynamics_of(sheet, spec)
+    stepper = backend_of(backend)
+    key = as_key(rng)
+    model = SheetModel.build(sheet, dynamics, key)
+    state = State.initial(model)
+    times: list[np.ndarray] = []
+    cells: list[np.ndarray] = []
+    with task(f"simulate {dynamics.form}", steps) as tick:
+        while state.step < steps:
+            chunk = min(CHUNK, steps - state.step)
+            part = stepper.advance(model, state, chunk)
+            times.append(part.time)
+            cells.append(part.cell)
+            tick(chunk)
+    return Recording(
+        sheet=sheet,
+        dynamics=dynamics,
+        key=key,
+        backend=stepper.name,
+        field=stepper.field,
+        steps=steps,
+        time=np.concatenate(times).astype(np.int32),
+        cell=np.concatenate(cells).astype(np.int32),
+    )
