@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from devnet._core.errors import ConfigError, CorruptFileError
@@ -44,36 +43,8 @@ def save(noun: Noun, path: str | Path) -> None:
         ConfigError: Not one of these nouns.
         StorageError: It could not be written.
     """
-    match noun:
-        case Sheet():
-            write_tensors(path, *_pack_sheet(noun))
-        case Recording():
-            arrays, _, sheet = _pack_sheet(noun.sheet, "sheet.")
-            metadata: dict[str, Any] = {
-                "sheet": sheet,
-                "dynamics": noun.dynamics.model_dump(mode="json"),
-                "key": str(noun.key.value),
-                "backend": noun.backend,
-                "field": noun.field,
-                "steps": int(noun.steps),
-            }
-            write_tensors(
-                path, arrays | {name: getattr(noun, name) for name in _RECORDING}, "recording", metadata
-            )
-        case Wiring():
-            arrays, _, sheet = _pack_sheet(noun.sheet, "sheet.")
-            metadata = {
-                "sheet": sheet,
-                "learning": noun.learning.model_dump(mode="json"),
-                "key": str(noun.key.value),
-                "backend": noun.backend,
-                "field": noun.field,
-                "coupled": bool(noun.coupled),
-                "steps": int(noun.steps),
-            }
-            write_tensors(path, arrays | {name: getattr(noun, name) for name in _WIRING}, "wiring", metadata)
-        case _:
-            raise ConfigError.of("noun", type(noun).__name__, "a Sheet, Recording or Wiring")
+    arrays, metadata = _pack(noun)
+    write_tensors(path, arrays, type(noun).__name__.lower(), metadata)
 
 
 def load(path: str | Path) -> Noun:
@@ -135,17 +106,33 @@ def _expect(noun: Noun, kind: type[N], path: str | Path) -> N:
     return noun
 
 
-def _pack_sheet(sheet: Sheet, prefix: str = "") -> tuple[Arrays, str, dict[str, Any]]:
-    arrays: Arrays = {prefix + name: getattr(sheet, name) for name in _SHEET}
-    return (
-        arrays,
-        "sheet",
-        {
-            "model": dump_model(sheet.model),
-            "key": str(sheet.key.value),
-            "sweeps": int(sheet.sweeps),
-        },
-    )
+def _pack(noun: Noun) -> tuple[Arrays, dict[str, Any]]:
+    match noun:
+        case Sheet():
+            model = dump_model(noun.model)
+            metadata = {"model": model, "key": str(noun.key.value), "sweeps": int(noun.sweeps)}
+            return {name: getattr(noun, name) for name in _SHEET}, metadata
+        case Recording():
+            names, extra = _RECORDING, {}
+        case Wiring():
+            names, extra = (
+                _WIRING,
+                {"learning": noun.learning.model_dump(mode="json"), "activity": noun.activity},
+            )
+        case _:
+            raise ConfigError.of("noun", type(noun).__name__, "a Sheet, Recording or Wiring")
+    arrays, sheet = _pack(noun.sheet)
+    metadata = extra | {
+        "sheet": sheet,
+        "dynamics": noun.dynamics.model_dump(mode="json"),
+        "key": str(noun.key.value),
+        "backend": noun.backend,
+        "field": noun.field,
+        "steps": int(noun.steps),
+    }
+    return {f"sheet.{name}": a for name, a in arrays.items()} | {
+        name: getattr(noun, name) for name in names
+    }, metadata
 
 
 def _sheet(arrays: Arrays, metadata: dict[str, Any], prefix: str = "") -> Sheet:
@@ -157,33 +144,32 @@ def _sheet(arrays: Arrays, metadata: dict[str, Any], prefix: str = "") -> Sheet:
     )
 
 
+def _common(arrays: Arrays, metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return what recordings and wirings share."""
+    return {
+        "sheet": _sheet(arrays, metadata["sheet"], "sheet."),
+        "dynamics": TypeAdapter[Any](DynamicsSpec).validate_python(metadata["dynamics"]),
+        "key": Key(_count(metadata["key"])),
+        "backend": str(metadata["backend"]),
+        "field": str(metadata["field"]),
+        "steps": _count(metadata["steps"]),
+    }
+
+
 def _recording(arrays: Arrays, metadata: dict[str, Any]) -> Recording:
-    sheet = _sheet(arrays, metadata["sheet"], "sheet.")
-    dynamics: DynamicsSpec = TypeAdapter[Any](DynamicsSpec).validate_python(metadata["dynamics"])
-    return Recording(
-        sheet=sheet,
-        dynamics=dynamics,
-        key=Key(_count(metadata["key"])),
-        backend=str(metadata["backend"]),
-        field=str(metadata["field"]),
-        steps=_count(metadata["steps"]),
-        **{name: arrays[name] for name in _RECORDING},
-    )
+    fields: dict[str, Any] = {name: arrays[name] for name in _RECORDING}
+    return Recording(**_common(arrays, metadata), **fields)
 
 
 def _wiring(arrays: Arrays, metadata: dict[str, Any]) -> Wiring:
-    sheet = _sheet(arrays, metadata["sheet"], "sheet.")
-    if arrays["weights"].ndim != 2 or arrays["snapshots"].dtype != np.float32:
+    if arrays["weights"].ndim != 2:
         raise ConfigError.of("Wiring.weights", arrays["weights"].shape, "an array of shape (n, M)")
+    fields: dict[str, Any] = {name: arrays[name] for name in _WIRING}
     return Wiring(
-        sheet=sheet,
+        **_common(arrays, metadata),
         learning=build(LearningSpec, metadata["learning"], where="learning"),
-        key=Key(_count(metadata["key"])),
-        backend=str(metadata["backend"]),
-        field=str(metadata["field"]),
-        coupled=metadata["coupled"] is True,
-        steps=_count(metadata["steps"]),
-        **{name: arrays[name] for name in _WIRING},
+        activity=str(metadata["activity"]),
+        **fields,
     )
 
 
