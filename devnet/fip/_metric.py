@@ -81,13 +81,16 @@ class LocalMetric:
         self._count = len(inputs)
         self.outputs, pull = vjp(network.function(inputs), weights)
         self.outputs = self.outputs.detach()
-        # The map u -> J^T u is linear, so its own transpose is v -> J v and both graphs are built only once.
         self._pull: Callable[[Tensor], Tensor] = lambda u: pull(u)[0]
-        _, self._push = vjp(self._pull, torch.zeros_like(self.outputs))
+        self._push: Callable[[Tensor], Tensor] | None = None
 
     def jacobian_mv(self, v: Tensor) -> Tensor:
         """Return ``J v``: the first-order change of the outputs, ``[N, ..., C]``."""
-        return self._push(v)[0].detach()
+        if self._push is None:
+            # u -> J^T u is linear, so its own transpose is v -> J v, and either graph is built only once.
+            _, push = vjp(self._pull, torch.zeros_like(self.outputs))
+            self._push = lambda v: push(v)[0]
+        return self._push(v).detach()
 
     def jacobian_rmv(self, u: Tensor) -> Tensor:
         """Return ``J^T u``: output vectors pulled back to the weights, ``[P]``."""

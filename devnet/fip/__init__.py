@@ -1,0 +1,39 @@
+"""Functionally invariant paths: move any PyTorch network without changing what it does.
+
+``traverse(module, problem)`` walks; a ``Problem`` joins a metric (what counts as unchanged), an objective (where to
+go), a direction (how both make a vector), a step (how far along it) and a stop. This package needs PyTorch and
+nothing of devnet that grows.
+"""
+
+from devnet._core.optional import require as _require
+
+_require("torch", extra="torch")
+
+from devnet.fip._damage import Damage as Damage  # noqa: E402
+from devnet.fip._direction import Direction as Direction  # noqa: E402
+from devnet.fip._direction import PenalizedGradient as PenalizedGradient  # noqa: E402
+from devnet.fip._layout import Layout as Layout  # noqa: E402
+from devnet.fip._metric import Euclidean as Euclidean  # noqa: E402
+from devnet.fip._metric import Fisher as Fisher  # noqa: E402
+from devnet.fip._metric import LocalMetric as LocalMetric  # noqa: E402
+from devnet.fip._metric import Metric as Metric  # noqa: E402
+from devnet.fip._metric import Mixed as Mixed  # noqa: E402
+from devnet.fip._natural import DampedNatural as DampedNatural  # noqa: E402
+from devnet.fip._network import Network as Network  # noqa: E402
+from devnet.fip._objective import Objective as Objective  # noqa: E402
+from devnet.fip._objective import Stay as Stay  # noqa: E402
+from devnet.fip._path import Path as Path  # noqa: E402
+from devnet.fip._problem import Problem as Problem  # noqa: E402
+from devnet.fip._saliency import Magnitude as Magnitude  # noqa: E402
+from devnet.fip._saliency import MetricSaliency as MetricSaliency  # noqa: E402
+from devnet.fip._saliency import Saliency as Saliency  # noqa: E402
+from devnet.fip._sparsity import Sparsity as Sparsity  # noqa: E402
+from devnet.fip._step import Adam as Adam  # noqa: E402
+from devnet.fip._step import Backtrack as Backtrack  # noqa: E402
+from devnet.fip._step import Fixed as Fixed  # noqa: E402
+from devnet.fip._step import Step as Step  # noqa: E402
+from devnet.fip._step import UnitLength as UnitLength  # noqa: E402
+from devnet.fip._stop import Stop as Stop  # noqa: E402
+from devnet.fip._stop import StopWhen as StopWhen  # noqa: E402
+from devnet.fip._traverse import traverse as traverse  # noqa: E402
+from devnet.fip._walk import Walk as Walk  # noqa: E402

@@ -1,0 +1,67 @@
+"""Directions: how the metric and the objective are joined into one vector to move along."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from devnet._core.errors import ConfigError
+from devnet.fip._walk import Walk
+
+
+class Direction(ABC):
+    """Proposes where to go from the live weights."""
+
+    @abstractmethod
+    def propose(self, walk: Walk) -> Tensor:
+        """Return a direction of descent.
+
+        Args:
+            walk: The walk; what is to be remembered goes into ``walk.memory``.
+
+        Returns:
+            Vector ``[P]``, valid until the next call; zero where no further improvement is possible.
+        """
+
+    def accepted(self, walk: Walk, size: float) -> None:
+        """Learn which multiple of the proposal was taken (0: none); by default nothing."""
+
+
+@final
+@dataclass(frozen=True)
+class PenalizedGradient(Direction):
+    r"""Gradient of the functional distance on a mini-batch, plus a multiple of the objective's gradient (F24).
+
+    :math:`-\nabla \frac1B \sum_i d(z_i, z_{0,i}) - \lambda \nabla O(w)`. The reference outputs are cached, so it
+    costs one forward and one backward pass. With penalty 0 the objective acts through its proximal map only.
+
+    Attributes:
+        batch: Examples a step, B.
+        penalty: The multiple, lambda.
+    """
+
+    batch: int = 128
+    penalty: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise ConfigError.of("direction.batch", self.batch, "an integer of at least 1")
+        if not self.penalty >= 0:
+            raise ConfigError.of("direction.penalty", self.penalty, "a number of at least 0")
+
+    def propose(self, walk: Walk) -> Tensor:
+        """Return the negative gradient on the mini-batch of this step."""
+        memory = walk.memory.get("gradient")
+        if memory is None:
+            memory = {"batches": walk.reference.batches("batches", self.batch), "out": torch.empty_like(walk.weights)}
+            walk.memory["gradient"] = memory
+        inputs, outputs = memory["batches"][walk.step]
+        loss = walk.metric.divergence(walk.network(inputs), outputs).mean()
+        direction = walk.network.gradient(loss, out=memory["out"]).neg_()
+        if self.penalty:
+            direction.sub_(walk.objective.value_and_grad(walk)[1], alpha=self.penalty)
+        return direction

@@ -1,0 +1,98 @@
+"""Saliencies: which weights a network can do without."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from devnet._core.errors import ConfigError
+from devnet.fip._walk import Walk
+
+
+class Saliency(ABC):
+    """A score for each weight; the smallest leave first."""
+
+    @abstractmethod
+    def __call__(self, walk: Walk) -> Tensor:
+        """Return the score of every entry of the live weights, ``[P]``, non-negative and 0 where a weight is 0."""
+
+
+def threshold(score: Tensor, cut: int) -> Tensor:
+    """Return the ``cut``-th smallest score, the largest one that leaves.
+
+    Args:
+        score: Vector, without NaN.
+        cut: From 1 to its length.
+
+    Returns:
+        Scalar.
+    """
+    if score.device.type == "cpu":
+        # Ten times as fast as kthvalue.
+        return torch.as_tensor(np.partition(score.numpy(), cut - 1)[cut - 1])
+    return score.kthvalue(cut).values
+
+
+@final
+@dataclass(frozen=True)
+class Magnitude(Saliency):
+    """The squared weight, :math:`w^2`."""
+
+    def __call__(self, walk: Walk) -> Tensor:
+        """Return the squared weights."""
+        return walk.weights.square()
+
+
+@final
+@dataclass(frozen=True)
+class MetricSaliency(Saliency):
+    r"""How far the outputs move when a weight is cut alone: :math:`w^2 (g_{ii} + floor)`.
+
+    The diagonal of the metric is estimated with random signs and averaged over refreshes.
+
+    Attributes:
+        floor: Added to the diagonal, so that a weight no reference input reaches still counts by its magnitude.
+        examples: Reference inputs an estimate.
+        probes: Sign vectors an estimate.
+        every: Refreshes of the mask between two estimates.
+        decay: Share of the running average that an estimate leaves in place.
+    """
+
+    floor: float = 1e-3
+    examples: int = 256
+    probes: int = 2
+    every: int = 1
+    decay: float = 0.8
+
+    def __post_init__(self) -> None:
+        if not self.floor >= 0:
+            raise ConfigError.of("saliency.floor", self.floor, "a number of at least 0")
+        if not 0 <= self.decay < 1:
+            raise ConfigError.of("saliency.decay", self.decay, "a number in [0, 1)")
+        for name in ("examples", "probes", "every"):
+            if getattr(self, name) < 1:
+                raise ConfigError.of(f"saliency.{name}", getattr(self, name), "an integer of at least 1")
+
+    def __call__(self, walk: Walk) -> Tensor:
+        """Return the scores at the live weights."""
+        memory = walk.memory.setdefault("saliency", {"calls": 0, "diagonal": None})
+        if memory["calls"] % self.every == 0:
+            fresh = self._estimate(walk)
+            old = memory["diagonal"]
+            memory["diagonal"] = fresh if old is None else old.lerp_(fresh, 1.0 - self.decay)
+        memory["calls"] += 1
+        return walk.weights.square().mul_(memory["diagonal"] + self.floor)
+
+    def _estimate(self, walk: Walk) -> Tensor:
+        """Return a fresh estimate of the metric's diagonal at the live weights."""
+        inputs, outputs = walk.reference.draw("saliency", walk.step, self.examples)
+        local = walk.metric.at(walk.network, inputs)
+        shape = (self.probes, *outputs.shape[:-1], walk.metric.factors * outputs.shape[-1])
+        words = walk.key.stream("signs").words(walk.step, int(torch.Size(shape).numel()))
+        signs = torch.from_numpy((words >> 31).astype("int8")).to(outputs) * 2.0 - 1.0
+        return local.diagonal(signs.view(shape))

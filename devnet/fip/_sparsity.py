@@ -1,0 +1,103 @@
+"""Sparsity: a path to the plane on which a share of the weights is exactly zero."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import final
+
+import torch
+from torch import Tensor
+
+from devnet._core.errors import ConfigError
+from devnet.fip._objective import Objective, off_mask_energy, zero_off_mask
+from devnet.fip._saliency import MetricSaliency, Saliency, threshold
+from devnet.fip._walk import Walk
+
+
+@final
+@dataclass(frozen=True)
+class Sparsity(Objective):
+    r"""Annealed plane: cut more and more of the least salient weights, softly at first, then for good (S20, F24).
+
+    With :math:`\tau = t / (T \cdot approach)`, the plane at step t has sparsity
+    :math:`s (1 - (1 - \tau)^3)`; every step contracts the weights off it by
+    :math:`\exp(-(0.02 + \tau^2))`. From :math:`\tau = 1` on the plane is fixed and its zeros are exact; the rest of
+    the path stays inside it. The cubic schedule is Zhu and Gupta's (2017); the soft contraction is ours.
+
+    Attributes:
+        target: Share s of the counted weights that is zero at the end, 0 <= s < 1.
+        saliency: Which weights go first.
+        approach: Share of the path that leads to the plane.
+        refresh: Steps between two choices of the plane.
+    """
+
+    target: float
+    saliency: Saliency = field(default_factory=MetricSaliency)
+    approach: float = 0.6
+    refresh: int = 20
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.target < 1:
+            raise ConfigError.of("sparsity", self.target, "a share of weights in [0, 1)")
+        if not 0 < self.approach <= 1:
+            raise ConfigError.of("objective.approach", self.approach, "a share of the path in (0, 1]")
+        if self.refresh < 1:
+            raise ConfigError.of("objective.refresh", self.refresh, "an integer of at least 1")
+
+    def _tau(self, walk: Walk) -> float:
+        """Return how far the plane has come, 0 to 1."""
+        return min(1.0, walk.progress / self.approach)
+
+    def _choose(self, walk: Walk, tau: float) -> Tensor:
+        """Return the plane of the moment: True where weights stay."""
+        counted = self._counted(walk)
+        cut = round(self.target * (1.0 - (1.0 - tau) ** 3) * int(counted.sum()))
+        mask = torch.ones_like(counted)
+        if cut > 0:
+            score = self.saliency(walk).masked_fill_(~counted, math.inf)
+            # Ties with the last weight to go leave with it: at least the target is reached, never less.
+            mask = score > threshold(score, cut)
+            mask |= ~counted
+        return mask
+
+    @staticmethod
+    def _counted(walk: Walk) -> Tensor:
+        """Return the entries that may be cut."""
+        memory = walk.memory.setdefault("sparsity", {})
+        if "counted" not in memory:
+            memory["counted"] = walk.network.layout.counted_mask(walk.weights.device)
+        return memory["counted"]
+
+    def update(self, walk: Walk) -> None:
+        """Choose the plane anew every ``refresh`` steps until it is fixed."""
+        memory = walk.memory.setdefault("sparsity", {})
+        tau = self._tau(walk)
+        if memory.get("fixed", False) or (tau < 1.0 and walk.step % self.refresh):
+            return
+        walk.mask = self._choose(walk, tau)
+        memory["off"] = (~walk.mask).to(walk.weights)
+        if tau >= 1.0:
+            memory["fixed"] = True
+            memory["kept"] = walk.mask.to(walk.weights)
+            zero_off_mask(walk.weights, walk.mask)
+
+    def value_and_grad(self, walk: Walk) -> tuple[Tensor, Tensor]:
+        """Return half the squared distance to the plane of the moment, and its gradient."""
+        return off_mask_energy(walk.weights, walk.mask)
+
+    def constrain(self, walk: Walk) -> None:
+        """Contract the weights off the plane; to zero once the plane is fixed."""
+        memory = walk.memory["sparsity"]
+        if memory.get("fixed", False):
+            walk.weights.mul_(memory["kept"])
+        else:
+            factor = math.exp(-(0.02 + self._tau(walk) ** 2))
+            walk.weights.addcmul_(walk.weights, memory["off"], value=factor - 1.0)
+
+    def finish(self, walk: Walk) -> None:
+        """Fix the plane if the path ended before, and make its zeros exact."""
+        if not walk.memory.get("sparsity", {}).get("fixed", False):
+            walk.mask = self._choose(walk, 1.0)
+        if walk.mask is not None:
+            zero_off_mask(walk.weights, walk.mask)

@@ -1,0 +1,164 @@
+"""Steps: how far to go along a proposed direction."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from devnet._core.errors import ConfigError
+from devnet.fip._walk import Walk
+
+
+def _positive(field: str, value: float) -> None:
+    if not (value > 0 and math.isfinite(value)):
+        raise ConfigError.of(field, value, "a finite number above 0")
+
+
+class Step(ABC):
+    """Moves the live weights along a direction."""
+
+    @abstractmethod
+    def take(self, walk: Walk, direction: Tensor) -> float:
+        """Move ``walk.weights`` in place.
+
+        Args:
+            walk: The walk.
+            direction: Vector ``[P]``; may be overwritten.
+
+        Returns:
+            The multiple of the direction that was taken; 0 where no step was good enough.
+        """
+
+
+@final
+@dataclass(frozen=True)
+class Fixed(Step):
+    """A fixed multiple of the direction: gradient descent.
+
+    Attributes:
+        size: The multiple.
+    """
+
+    size: float = 1.0
+
+    def __post_init__(self) -> None:
+        _positive("step.size", self.size)
+
+    def take(self, walk: Walk, direction: Tensor) -> float:
+        """Add ``size`` times the direction."""
+        walk.weights.add_(direction, alpha=self.size)
+        return self.size
+
+
+@final
+@dataclass(frozen=True)
+class UnitLength(Step):
+    """A step of exact length in weight space, as in the released programs (F24).
+
+    Attributes:
+        length: Euclidean length of every step, epsilon.
+    """
+
+    length: float = 0.01
+
+    def __post_init__(self) -> None:
+        _positive("step.length", self.length)
+
+    def take(self, walk: Walk, direction: Tensor) -> float:
+        """Add the direction scaled to the length; a zero direction moves nothing."""
+        # No value leaves the device here: the norm is used where it is.
+        walk.weights.addcmul_(direction, self.length / direction.norm().clamp_min(1e-30))
+        return 1.0
+
+
+@final
+@dataclass(frozen=True)
+class Adam(Step):
+    """Adam on the flat vector, its rate falling to 0 along half a cosine (Kingma and Ba 2015).
+
+    Attributes:
+        rate: First learning rate.
+        beta1: Decay of the mean of the gradient.
+        beta2: Decay of the mean of its square.
+        epsilon: Added to the root.
+    """
+
+    rate: float = 6e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        _positive("step.rate", self.rate)
+        _positive("step.epsilon", self.epsilon)
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError.of(f"step.{name}", getattr(self, name), "a number in [0, 1)")
+
+    def state(self, like: Tensor) -> dict[str, Any]:
+        """Return the moments before the first step, for a vector like this one."""
+        return {"count": 0, **{name: torch.zeros_like(like) for name in ("first", "second", "root")}}
+
+    def move(self, weights: Tensor, direction: Tensor, state: dict[str, Any], progress: float) -> None:
+        """Take one step in place.
+
+        Args:
+            weights: What moves, ``[P]``.
+            direction: Negative gradient, ``[P]``.
+            state: The moments; changed in place.
+            progress: Share of the schedule behind us, 0 to 1.
+        """
+        state["count"] += 1
+        count = state["count"]
+        first = state["first"].lerp_(direction, 1.0 - self.beta1)
+        second = state["second"].mul_(self.beta2).addcmul_(direction, direction, value=1.0 - self.beta2)
+        correction = math.sqrt(1.0 - self.beta2**count)
+        rate = self.rate * 0.5 * (1.0 + math.cos(math.pi * progress))
+        root = torch.sqrt(second, out=state["root"]).add_(self.epsilon * correction)
+        weights.addcdiv_(first, root, value=rate * correction / (1.0 - self.beta1**count))
+
+    def take(self, walk: Walk, direction: Tensor) -> float:
+        """Take one Adam step along the direction."""
+        if "adam" not in walk.memory:
+            walk.memory["adam"] = self.state(direction)
+        self.move(walk.weights, direction, walk.memory["adam"], walk.progress)
+        return 1.0
+
+
+@final
+@dataclass(frozen=True)
+class Backtrack(Step):
+    """The first of several multiples that lowers the functional distance on inputs held out of the direction.
+
+    Attributes:
+        sizes: Multiples to try, in this order.
+        examples: Held-out reference inputs; where there are too few, all reference inputs.
+    """
+
+    sizes: tuple[float, ...] = (1.0, 0.5, 0.25)
+    examples: int = 1024
+
+    def __post_init__(self) -> None:
+        if not self.sizes:
+            raise ConfigError.of("step.sizes", self.sizes, "at least one multiple above 0")
+        for size in self.sizes:
+            _positive("step.sizes", size)
+        if self.examples < 1:
+            raise ConfigError.of("step.examples", self.examples, "an integer of at least 1")
+
+    def take(self, walk: Walk, direction: Tensor) -> float:
+        """Try the multiples; leave the weights as they were where none helps."""
+        inputs, outputs = walk.reference.draw("held out", 0, self.examples)
+        origin = walk.weights.clone()
+        before = walk.distance(inputs, outputs)
+        for size in self.sizes:
+            torch.add(origin, direction, alpha=size, out=walk.weights)
+            if walk.distance(inputs, outputs) < before:
+                return size
+        walk.weights.copy_(origin)
+        return 0.0

@@ -1,0 +1,163 @@
+"""Plain supervised training, for the networks that jobs start from and for the baselines beside them."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from devnet._core import progress
+from devnet._core.errors import ConfigError, HealthError
+from devnet._core.random import Key, as_key
+from devnet.fip import Adam, Network
+from devnet.fip._reference import as_inputs
+
+
+def as_labels(labels: Any, inputs: Tensor) -> Tensor:
+    """Return class numbers as a tensor beside their inputs.
+
+    Args:
+        labels: Integers ``[N]``, tensor or array.
+        inputs: The N inputs they belong to.
+
+    Returns:
+        An int64 tensor on the inputs' device.
+
+    Raises:
+        ConfigError: Not one non-negative integer for each input.
+    """
+    given = torch.as_tensor(np.array(labels) if isinstance(labels, np.ndarray) else labels)
+    if given.shape != (len(inputs),) or given.is_floating_point() or bool((given < 0).any()):
+        raise ConfigError.of(
+            "labels", f"{given.dtype} {tuple(given.shape)}", f"{len(inputs)} class numbers of at least 0"
+        )
+    return given.to(inputs.device, torch.int64)
+
+
+def train_classifier(
+    module: nn.Module,
+    inputs: Any,
+    labels: Any,
+    *,
+    steps: int = 1000,
+    batch: int = 128,
+    rate: float = 1e-3,
+    rng: Any = None,
+) -> nn.Module:
+    """Train a copy of a classifier with cross-entropy, Adam and a rate that falls to 0 along half a cosine.
+
+    Args:
+        module: The untrained or trained network; it is not touched.
+        inputs: ``[N, ...]``.
+        labels: Class numbers ``[N]``.
+        steps: Mini-batch steps.
+        batch: Examples a step.
+        rate: First learning rate.
+        rng: Seed, generator or key for the order of the mini-batches.
+
+    Returns:
+        The trained copy, in training mode if the module was. It trains in evaluation mode, so dropout is off and
+        batch-norm statistics stay as they are.
+
+    Raises:
+        ConfigError: Inputs, labels or a number do not fit.
+        HealthError: The weights left the finite numbers.
+    """
+    return descend(module, inputs, labels, steps=steps, batch=batch, rate=rate, key=as_key(rng))
+
+
+def descend(
+    module: nn.Module,
+    inputs: Any,
+    labels: Any,
+    *,
+    steps: int,
+    batch: int,
+    rate: float,
+    key: Key,
+    constrain: Callable[[Network, int], None] | None = None,
+) -> nn.Module:
+    """Train a copy of a classifier, constraining its weights after every step.
+
+    Args:
+        module: Where to start.
+        inputs: ``[N, ...]``.
+        labels: Class numbers ``[N]``.
+        steps: Mini-batch steps.
+        batch: Examples a step.
+        rate: First learning rate.
+        key: Source of the order of mini-batches.
+        constrain: Called with the network and the steps taken; may change the weights in place.
+
+    Returns:
+        The trained copy.
+
+    Raises:
+        ConfigError: Inputs, labels or a number do not fit.
+        HealthError: The weights left the finite numbers.
+    """
+    for name, value in (("steps", steps), ("batch", batch)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ConfigError.of(name, value, "an integer of at least 1")
+    network = Network(module)
+    x = as_inputs("inputs", inputs, network.weights)
+    y = as_labels(labels, x)
+    size = min(batch, len(x))
+    each = len(x) // size
+    optimizer = Adam(rate)
+    state = optimizer.state(network.weights)
+    out = torch.empty_like(network.weights)
+    order = np.empty(0, dtype=np.int64)
+    with progress.task("train", steps) as tick:
+        for step in range(steps):
+            epoch, place = divmod(step, each)
+            if place == 0:
+                order = key.stream("batches").permutation(epoch, len(x))
+            index = torch.from_numpy(order[place * size : (place + 1) * size]).to(x.device)
+            loss = nn.functional.cross_entropy(network(x.index_select(0, index)), y.index_select(0, index))
+            direction = network.gradient(loss, out=out).neg_()
+            with torch.no_grad():
+                optimizer.move(network.weights, direction, state, step / steps)
+                if constrain is not None:
+                    constrain(network, step + 1)
+            tick()
+    if not math.isfinite(float(network.weights.sum())):
+        raise HealthError(f"training step {steps}: the weights are not finite; take a lower rate than {rate}")
+    trained = copy.deepcopy(module)
+    with torch.no_grad():
+        parameters = dict(trained.named_parameters())
+        for name, value in network.layout.split(network.weights).items():
+            parameters[name].copy_(value)
+    return trained
+
+
+def accuracy(module: nn.Module, inputs: Any, labels: Any) -> float:
+    """Return the share of inputs whose largest output is their label.
+
+    Args:
+        module: A classifier; it runs in evaluation mode and is left in the mode it had.
+        inputs: ``[N, ...]``.
+        labels: Class numbers ``[N]``.
+
+    Returns:
+        A number from 0 to 1.
+
+    Raises:
+        ConfigError: Inputs or labels do not fit.
+    """
+    like = next(module.parameters(), torch.zeros(0))
+    x = as_inputs("inputs", inputs, like.detach())
+    y = as_labels(labels, x)
+    training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            right = sum(int((module(a).argmax(-1) == b).sum()) for a, b in zip(x.split(2048), y.split(2048), strict=True))
+    finally:
+        module.train(training)
+    return right / len(x)
