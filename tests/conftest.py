@@ -25,7 +25,9 @@ def _data_folder() -> Path | None:
         return None
     folder = Path(name).expanduser()
     if not folder.is_dir():
-        raise pytest.UsageError(f"DEVNET_DATA: {name!r} is not a folder; unset it or name the folder of image sets")
+        raise pytest.UsageError(
+            f"DEVNET_DATA: {name!r} is not a folder; unset it or name the folder of image sets"
+        )
     return folder
 
 
@@ -72,3 +74,35 @@ def data_dir() -> Path:
     if folder is None:
         pytest.skip("needs the image sets: set DEVNET_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def sheet():
+    """Return a declared sheet: 676 cells on a jittered lattice, density 3, 25 layer-II units; no growth needed."""
+    from devnet._core.random import Key
+    from devnet.sheet import Sheet
+    from devnet.spec import load_model
+
+    side = 15.0
+    model = load_model("raghavan2019_grown_pooling/small")
+    square = {"outline": ((0, 0), (side, 0), (side, side), (0, side)), "holes": (), "seed_cell": (side / 2, side / 2)}
+    model = model.replace(scaffold=model.scaffold.replace(**square))
+    rows = 26
+    spacing = side / rows
+    grid = (np.stack(np.meshgrid(np.arange(rows), np.arange(rows)), axis=-1).reshape(-1, 2) + 0.5) * spacing
+    draws = Key(7).stream("jitter")
+    jitter = np.stack([draws.uniform(axis, len(grid)) for axis in (0, 1)], axis=1) - 0.5
+    positions = grid + 0.5 * spacing * jitter
+    n = len(positions)
+    units = np.arange(0, n, 28)
+    return Sheet(
+        model=model,
+        key=Key(7),
+        positions=positions,
+        parent=np.arange(-1, n - 1),
+        born=np.arange(n) // 40,
+        unit_parent=units,
+        emitted=np.full(len(units), 20),
+        unit_height=np.full(len(units), 0.8),
+        sweeps=40,
+    )

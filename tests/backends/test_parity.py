@@ -1,0 +1,180 @@
+"""The compiled kernel against the NumPy oracle, on state (v, u, theta, weights, thresholds), not on spikes alone."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from devnet._core.errors import ConfigError, HealthError, ResourceError
+from devnet._core.random import Key, as_key
+from devnet.backends.base import SheetModel, State, backend_of, coupling_matrix
+from devnet.dynamics.plasticity import hebbian_wta
+from devnet.sheet import Sheet
+from devnet.spec import AdaptiveLeakySpec, CouplingSpec, HebbianWTASpec, IzhikevichSpec, RateMapSpec
+
+OURS = HebbianWTASpec(
+    eta=0.05, factor="drive", norm="sum", weight=1, c_mean=0, c_sd=0, c_plus=0.03, c_rise="constant", c_decay=0.05,
+    recruit_every=0, min_active=8,
+)  # fmt: skip
+CASES = {
+    "izhikevich": (IzhikevichSpec(), HebbianWTASpec()),
+    "izhikevich, random d": (IzhikevichSpec(d_profile="random"), HebbianWTASpec()),
+    "adaptive_leaky, rk4": (AdaptiveLeakySpec(), OURS),
+    "adaptive_leaky, euler": (AdaptiveLeakySpec(dt=1.0, integrator="euler", drive="per_tau"), OURS),
+    "rate_map": (RateMapSpec(), OURS),
+}
+FREE_RUN = {"izhikevich": 1e-9, "adaptive_leaky": 1e-11, "rate_map": 1e-11}
+
+
+def ready(sheet: Sheet, case: str, units: int = 12) -> tuple[SheetModel, HebbianWTASpec, State]:
+    spec, rule = CASES[case]
+    model = SheetModel.build(sheet, spec, as_key(1))
+    return model, rule, State.initial(model, hebbian_wta.start(rule, sheet.n, units, as_key(2)))
+
+
+def copy(state: State) -> State:
+    learner = state.learner
+    assert learner is not None
+    arrays = [getattr(learner, f.name).copy() for f in dataclasses.fields(learner)]
+    return State(state.cells.copy(), state.fired.copy(), state.step, hebbian_wta.Learner(*arrays))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_step_from_the_oracles_state(sheet: Sheet, case: str) -> None:
+    model, rule, state = ready(sheet, case)
+    backend_of("reference").advance(model, state, 150, rule=rule)
+    for _ in range(20):
+        noise = model.key.stream("other").normal(state.step, model.n)[None].astype(float)
+        theirs, ours = copy(state), copy(state)
+        backend_of("reference").advance(model, theirs, 1, rule=rule, noise=noise)
+        backend_of("numba").advance(model, ours, 1, rule=rule, noise=noise)
+        for a, b in (
+            (ours.cells, theirs.cells),
+            (ours.learner.weights, theirs.learner.weights),
+            (ours.learner.thresholds, theirs.learner.thresholds),
+            (ours.learner.peak, theirs.learner.peak),
+        ):
+            assert np.all(np.abs(a - b) <= 1e-12 * (1 + np.abs(b)))
+        assert np.array_equal(ours.fired, theirs.fired)
+        assert np.array_equal(ours.learner.wins, theirs.learner.wins)
+        state = theirs
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_free_run_over_the_thousand_step_recruitment(sheet: Sheet, case: str) -> None:
+    model, rule, state = ready(sheet, case)
+    other = copy(state)
+    ours = backend_of("numba").advance(model, state, 2200, rule=rule)
+    theirs = backend_of("reference").advance(model, other, 2200, rule=rule)
+    assert len(ours.time) > 2000
+    assert np.array_equal(ours.time, theirs.time)
+    assert np.array_equal(ours.cell, theirs.cell)
+    assert np.abs(state.cells - other.cells).max() <= FREE_RUN[model.form.name]
+    assert state.learner.wins.sum() > 100
+    assert np.array_equal(state.learner.wins, other.learner.wins)
+    assert np.abs(state.learner.weights - other.learner.weights).max() <= 1e-10
+    assert np.abs(state.learner.thresholds - other.learner.thresholds).max() <= 1e-10
+
+
+@pytest.mark.parametrize("case", ["izhikevich", "adaptive_leaky, rk4", "rate_map"])
+def test_an_error_of_a_millionth_in_any_constant_is_seen(sheet: Sheet, case: str) -> None:
+    model, rule, state = ready(sheet, case)
+    backend_of("reference").advance(model, state, 150, rule=rule)
+    # Some cells must fire in the step that is compared, or a recovery constant could not matter.
+    while not model.form.fires(*state.cells, model.constants).any():
+        backend_of("reference").advance(model, state, 1, rule=rule)
+    noise = model.key.stream("other").normal(0, model.n)[None].astype(float)
+    theirs = copy(state)
+    backend_of("reference").advance(model, theirs, 1, rule=rule, noise=noise)
+    for index in range(len(model.constants)):
+        if model.form.name == "izhikevich" and index == 2:
+            continue  # the peak is a threshold: it decides who fires, and no state shows a millionth of it
+        wrong = model.constants.copy()
+        wrong[index] *= 1 + 1e-6
+        ours = copy(state)
+        backend_of("numba").advance(dataclasses.replace(model, constants=wrong), ours, 1, rule=rule, noise=noise)
+        assert np.any(np.abs(ours.cells - theirs.cells) > 1e-12 * (1 + np.abs(theirs.cells))), index
+
+
+@pytest.mark.parametrize("field", ["eta", "c_plus", "weight", "recruit_divisor"])
+def test_an_error_of_a_millionth_in_the_rule_is_seen(sheet: Sheet, field: str) -> None:
+    model, rule, state = ready(sheet, "izhikevich")
+    other = copy(state)
+    backend_of("reference").advance(model, other, 1100, rule=rule)
+    backend_of("numba").advance(model, state, 1100, rule=rule.replace(**{field: getattr(rule, field) * (1 + 1e-6)}))
+    assert (
+        np.abs(state.learner.weights - other.learner.weights).max() > 1e-10
+        or np.abs(state.learner.thresholds - other.learner.thresholds).max() > 1e-10
+    )
+
+
+@pytest.mark.parametrize("case", ["izhikevich", "adaptive_leaky, rk4", "rate_map"])
+def test_a_run_cut_at_the_stated_steps_ends_bit_for_bit_the_same(sheet: Sheet, case: str) -> None:
+    model, rule, whole = ready(sheet, case)
+    parts = copy(whole)
+    spikes = backend_of("numba").advance(model, whole, 3072, rule=rule)
+    pieces = [backend_of("numba").advance(model, parts, steps, rule=rule) for steps in (1024, 2048)]
+    assert np.array_equal(spikes.cell, np.concatenate([p.cell for p in pieces]))
+    for a, b in (
+        (whole.cells, parts.cells),
+        (whole.learner.weights, parts.learner.weights),
+        (whole.learner.thresholds, parts.learner.thresholds),
+    ):
+        assert a.tobytes() == b.tobytes()
+
+
+def test_room_for_spikes_does_not_change_a_run(sheet: Sheet, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, rule, state = ready(sheet, "adaptive_leaky, rk4")
+    other = copy(state)
+    spikes = backend_of("numba").advance(model, state, 1500, rule=rule)
+    monkeypatch.setattr("devnet.backends.numba_.backend.SPIKES_AT_ONCE", 1)
+    again = backend_of("numba").advance(model, other, 1500, rule=rule)
+    assert np.array_equal(spikes.time, again.time)
+    assert np.array_equal(spikes.cell, again.cell)
+    assert state.cells.tobytes() == other.cells.tobytes()
+    assert state.learner.weights.tobytes() == other.learner.weights.tobytes()
+
+
+def test_noise_from_outside_is_used_row_by_row(sheet: Sheet) -> None:
+    model, _, _ = ready(sheet, "rate_map")
+    noise = np.stack([model.key.stream("noise").normal(t, model.n) for t in range(300)]).astype(float)
+    own, given = State.initial(model), State.initial(model)
+    a = backend_of("numba").advance(model, own, 300)
+    b = backend_of("numba").advance(model, given, 300, noise=noise)
+    assert np.array_equal(a.cell, b.cell)
+    assert own.cells.tobytes() == given.cells.tobytes()
+
+
+@pytest.mark.parametrize("backend", ["numba", "reference"])
+def test_a_state_that_is_not_finite_stops_the_run_and_names_the_cell(sheet: Sheet, backend: str) -> None:
+    model, _, _ = ready(sheet, "izhikevich")
+    state = State.initial(model)
+    backend_of(backend).advance(model, state, 10)
+    state.cells[1, 7] = np.nan
+    with pytest.raises(HealthError, match=r"v of cell 7 is nan by step 64"):
+        backend_of(backend).advance(model, state, 1000)
+
+
+def test_coupling_matches_the_equation(sheet: Sheet) -> None:
+    spec = CouplingSpec(r_i=2, r_o=4, a_i=5, a_o=2, decay=10)
+    matrix = coupling_matrix(sheet, spec)
+    i, j = 3, np.arange(sheet.n)
+    d = np.linalg.norm(sheet.positions - sheet.positions[i], axis=1)
+    expected = np.where(d < 2, 5.0, 0.0) - np.where(d > 4, 2 * np.exp(-d / 10), 0.0)
+    expected[i] = 0
+    assert np.allclose(matrix[i, j], expected, rtol=1e-14)
+    assert np.array_equal(matrix, matrix.T)
+    scaled = coupling_matrix(sheet, spec.replace(length_unit="spacing"))
+    assert (scaled > 0).sum() < (matrix > 0).sum()  # the sheet is denser than 1, so a spacing is shorter
+
+
+def test_an_unknown_backend_and_too_large_a_sheet_are_refused(
+    sheet: Sheet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match="'numba' or 'reference'"):
+        backend_of("brain")
+    monkeypatch.setattr("devnet.backends.base.MAX_DENSE", 10)
+    with pytest.raises(ResourceError, match="more than 10"):
+        SheetModel.build(sheet, RateMapSpec(), Key(0))

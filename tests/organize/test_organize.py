@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from devnet._core.errors import ConfigError
+from devnet.organize import organize
+from devnet.sheet import Sheet
+
+
+def radius(sheet: Sheet, weights: np.ndarray) -> np.ndarray:
+    """Weighted rms radius of each unit over the sheet's."""
+    mass = weights / weights.sum(axis=0)
+    mean = mass.T @ sheet.positions
+    second = mass.T @ (sheet.positions**2).sum(axis=1)
+    return np.sqrt(second - (mean**2).sum(axis=1)) / sheet.rms_radius
+
+
+def test_waves_make_pools_local_and_noise_does_not(sheet: Sheet) -> None:
+    wired = organize(sheet, units=12, steps=8192, rng=0, snapshots=4)
+    assert np.median(radius(sheet, wired.initial_weights)) > 0.95
+    assert np.median(radius(sheet, wired.weights)) < 0.5
+    assert wired.weights.sum(axis=0) == pytest.approx(np.ones(12))
+    assert wired.wins.sum() >= wired.late_wins.sum() > 0
+    assert list(wired.snapshot_steps) == sorted(wired.snapshot_steps)
+    assert wired.snapshot_steps[-1] == 8192
+    assert np.allclose(wired.snapshots[-1], wired.weights, rtol=1e-6)
+    noise = organize(sheet, units=12, steps=8192, rng=0, activity="noise")
+    assert noise.wins.sum() > 1000  # it did learn, from activity without waves
+    assert np.median(radius(sheet, noise.weights)) > 0.95
+
+
+def test_units_default_to_the_grown_layer(sheet: Sheet) -> None:
+    wired = organize(sheet, steps=1024, rng=0)
+    assert wired.units == sheet.m
+    assert "rate_map" in repr(wired)
+    assert wired.rule_name == "hebbian_wta"
+
+
+def test_the_published_form_keeps_the_mean_weight(sheet: Sheet) -> None:
+    wired = organize(sheet, "izhikevich", units=20, steps=2048, rng=0)
+    assert wired.weights.mean(axis=0) == pytest.approx(np.full(20, 2.5))
+    assert wired.wins.sum() > 500
+
+
+def test_the_same_seed_gives_the_same_wiring_on_either_backend(sheet: Sheet) -> None:
+    a = organize(sheet, units=8, steps=1500, rng=1)
+    b = organize(sheet, units=8, steps=1500, rng=1, backend="reference")
+    assert np.array_equal(a.wins, b.wins)
+    assert np.abs(a.weights - b.weights).max() < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        ({"units": 0}, "units"),
+        ({"units": 10**6}, "units"),
+        ({"steps": 0}, "steps"),
+        ({"activity": "music"}, "activity"),
+        ({"spec": "sine"}, "learning"),
+    ],
+)
+def test_bad_arguments_name_the_field(sheet: Sheet, arguments: dict, field: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{field}: "):
+        organize(sheet, rng=0, **arguments)
