@@ -24,6 +24,6 @@ def require(module: str, *, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        if error.name is not None and error.name.split(".")[0] != module.split(".")[0]:
+        if error.name is not None and error.name.partition(".")[0] != module.partition(".")[0]:
             raise
         raise MissingDependencyError.of(module, "not installed", f"pip install 'devnet[{extra}]'") from None

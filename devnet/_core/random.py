@@ -18,7 +18,6 @@ those of lanes 2 and 3. The largest possible value is sqrt(2 * 32 ln 2) = 6.66.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,9 +25,6 @@ import numpy as np
 import numpy.typing as npt
 
 from devnet._core.errors import ConfigError
-
-RNGLike = "int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | Key | None"
-"""What every ``rng=`` accepts (Scientific Python SPEC 7, and a Key)."""
 
 ROUNDS: Final = 10
 MULTIPLIER_0: Final = 0xD2511F53
@@ -232,7 +228,7 @@ def as_key(rng: Any) -> Key:
     """
     if isinstance(rng, Key):
         return rng
-    if isinstance(rng, np.random.RandomState) or isinstance(rng, bool):
+    if isinstance(rng, (np.random.RandomState, bool)):
         raise ConfigError.of("rng", rng, "None, an int, a SeedSequence, a numpy Generator or a Key")
     if isinstance(rng, np.random.BitGenerator):
         rng = np.random.Generator(rng)

@@ -9,19 +9,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from devnet._core.errors import ConfigError, HealthError, ResourceError
+from devnet._core.errors import ConfigError, HealthError
 from devnet._core.random import Key
+from devnet.backends.coupling import Coupling
 from devnet.dynamics import Form, form_of
 from devnet.dynamics.plasticity.hebbian_wta import Learner
 from devnet.sheet import Sheet
-from devnet.spec import CouplingSpec, DynamicsSpec, HebbianWTASpec
+from devnet.spec import DynamicsSpec, HebbianWTASpec
 
 NOISE = "noise"
 """Name of the stream that drives the cells: one Gaussian per (step, cell)."""
-
-MAX_DENSE = 20_000
-"""Most cells whose coupling is kept as a dense matrix (3.2 GB)."""
-
 
 @dataclass(frozen=True)
 class SheetModel:
@@ -32,25 +29,23 @@ class SheetModel:
         constants: Its constants.
         cells: (2, n), numbers that differ from cell to cell.
         start: (2, n), state at step 0.
-        coupling: (n, n), S_ij with S_ii = 0; symmetric.
+        coupling: S, and where the cells are.
         hold: Steps for which one noise sample is kept.
         key: Key of the noise.
-        positions: (n, 2), places of the cells.
     """
 
     form: Form
     constants: Float[np.ndarray, " k"]
     cells: Float[np.ndarray, "2 n"]
     start: Float[np.ndarray, "2 n"]
-    coupling: Float[np.ndarray, "n n"]
+    coupling: Coupling
     hold: int
     key: Key
-    positions: Float[np.ndarray, "n 2"]
 
     @property
     def n(self) -> int:
         """Number of cells."""
-        return len(self.positions)
+        return self.coupling.n
 
     @classmethod
     def build(cls, sheet: Sheet, spec: DynamicsSpec, key: Key) -> SheetModel:
@@ -63,48 +58,18 @@ class SheetModel:
 
         Returns:
             The model.
-
-        Raises:
-            ResourceError: The sheet has more cells than a dense coupling can hold.
         """
         form = form_of(spec)
-        if sheet.n > MAX_DENSE:
-            raise ResourceError(
-                f"simulate: {sheet.n} cells are more than {MAX_DENSE}, the most that an exact field holds in memory; "
-                "grow a smaller sheet"
-            )
         cells = form.cells(spec, sheet.positions, key)
         return cls(
             form=form,
             constants=form.constants(spec),
             cells=cells,
             start=form.start(spec, cells),
-            coupling=coupling_matrix(sheet, spec.coupling),
+            coupling=Coupling.build(sheet, spec.coupling),
             hold=form.hold(spec),
             key=key,
-            positions=sheet.positions,
         )
-
-
-def coupling_matrix(sheet: Sheet, spec: CouplingSpec) -> Float[np.ndarray, "n n"]:
-    """Return S_ij = a_i [D < r_i] - a_o [D > r_o] exp(-D / decay), S_ii = 0.
-
-    Args:
-        sheet: Positions, and the mean spacing where lengths count in it.
-        spec: Radii, strengths and decay length.
-
-    Returns:
-        (n, n) symmetric matrix.
-    """
-    unit = sheet.spacing if spec.length_unit == "spacing" else 1.0
-    x, y = sheet.positions.T
-    distance = np.hypot(x[:, None] - x[None, :], y[:, None] - y[None, :])
-    coupling = np.exp(distance / (-spec.decay * unit))
-    coupling *= -spec.a_o
-    coupling[distance <= spec.r_o * unit] = 0.0
-    coupling[distance < spec.r_i * unit] += spec.a_i
-    np.fill_diagonal(coupling, 0.0)
-    return coupling
 
 
 @dataclass
@@ -141,7 +106,10 @@ class Backend(ABC):
     """A way to step a sheet. All backends give the same spikes for the same key."""
 
     name: str
-    field: str
+
+    @abstractmethod
+    def field(self, model: SheetModel) -> str:
+        """Say how this backend sums the lateral coupling of that model: what a result records."""
 
     @abstractmethod
     def advance(
@@ -193,22 +161,28 @@ def check_finite(model: SheetModel, state: State) -> None:
     )
 
 
-def backend_of(name: Any) -> Backend:
+def backend_of(name: Any, field: str = "exact") -> Backend:
     """Return a backend by name.
 
     Args:
         name: ``"numba"`` or ``"reference"``.
+        field: ``"exact"``: the coupling as it is, in float64; or ``"fast"`` (numba only): off by at most 1e-6 of the
+            largest drive, where the dynamics is chaotic a different but equally good run.
 
     Returns:
         The backend.
 
     Raises:
-        ConfigError: No such backend.
+        ConfigError: No such backend or field.
     """
+    if field not in ("exact", "fast"):
+        raise ConfigError.of("field", field, "'exact' or 'fast'")
     if name == "numba":
         from devnet.backends.numba_.backend import NumbaBackend
 
-        return NumbaBackend()
+        return NumbaBackend(field)
+    if field == "fast":
+        raise ConfigError.of("field", field, f"'exact': backend {name!r} has no other")
     if name == "reference":
         from devnet.backends.reference import ReferenceBackend
 

@@ -17,7 +17,10 @@ class ReferenceBackend(Backend):
     """Plain NumPy; slow, and the truth the other backends are held against."""
 
     name = "reference"
-    field = "exact (dense)"
+
+    def field(self, model: SheetModel) -> str:
+        """Say how the coupling is summed; see ``Backend.field``."""
+        return "exact: float64 matrix, summed afresh"
 
     def advance(
         self,
@@ -30,7 +33,7 @@ class ReferenceBackend(Backend):
         record: bool = True,
     ) -> Spikes:
         """Take steps; see ``Backend.advance``."""
-        form, k = model.form, model.constants
+        form, k, coupling = model.form, model.constants, model.coupling.matrix
         stream = model.key.stream(NOISE)
         times: list[np.ndarray] = []
         cells: list[np.ndarray] = []
@@ -38,7 +41,7 @@ class ReferenceBackend(Backend):
         for step in range(first, first + steps):
             fired = form.fires(*state.cells, k)
             firing = np.flatnonzero(fired)
-            drive = model.coupling[:, firing].sum(axis=1)
+            drive = coupling[:, firing].sum(axis=1)
             given = stream.normal(step // model.hold, model.n) if noise is None else noise[step - first]
             state.cells[:] = form.advance(*state.cells, fired, drive, given.astype(np.float64), *model.cells, k)
             if rule is not None and state.learner is not None:

@@ -49,6 +49,7 @@ def organize(
     steps: int | None = None,
     rng: Any = None,
     backend: str = "numba",
+    field: str = "exact",
     activity: str = "waves",
     snapshots: int = 0,
 ) -> Wiring:
@@ -62,6 +63,7 @@ def organize(
         steps: Number of steps; None takes the spec's.
         rng: Seed as ``as_key`` takes it; all draws are functions of (key, stream, step, cell, draw).
         backend: ``"numba"`` or ``"reference"``.
+        field: ``"exact"`` or ``"fast"``, how the coupling is summed; see ``backends.base.backend_of``.
         activity: ``"waves"``, or ``"noise"`` for the control in which uncoupled cells fire as often by noise alone.
         snapshots: How many times the weights are kept on the way, in steps of equal ratio.
 
@@ -81,7 +83,7 @@ def organize(
         raise ConfigError.of("steps", length, "at least 1")
     if activity not in ("waves", "noise"):
         raise ConfigError.of("activity", activity, "'waves' or 'noise'")
-    stepper = backend_of(backend)
+    stepper = backend_of(backend, field)
     key = as_key(rng)
     dynamics = dynamics_of(sheet, learning.dynamics)
     if activity == "noise":
@@ -109,7 +111,7 @@ def organize(
         dynamics=dynamics,
         key=key,
         backend=stepper.name,
-        field=stepper.field,
+        field=stepper.field(model),
         activity=activity,
         steps=length,
         weights=learner.weights,

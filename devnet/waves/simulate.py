@@ -46,6 +46,7 @@ def simulate(
     steps: int = 2000,
     rng: Any = None,
     backend: str = "numba",
+    field: str = "exact",
 ) -> Recording:
     """Run the spontaneous activity of a sheet.
 
@@ -56,6 +57,7 @@ def simulate(
         steps: Number of steps (1 ms in the Izhikevich form, ``dt`` in the adaptive leaky form).
         rng: Seed as ``as_key`` takes it; all draws are functions of (key, stream, step, cell, draw).
         backend: ``"numba"`` or ``"reference"``; both give the same spikes.
+        field: ``"exact"`` or ``"fast"``, how the coupling is summed; see ``backends.base.backend_of``.
 
     Returns:
         All spikes.
@@ -67,7 +69,7 @@ def simulate(
     if steps < 1:
         raise ConfigError.of("steps", steps, "at least 1")
     dynamics = dynamics_of(sheet, spec)
-    stepper = backend_of(backend)
+    stepper = backend_of(backend, field)
     key = as_key(rng)
     model = SheetModel.build(sheet, dynamics, key)
     state = State.initial(model)
@@ -85,7 +87,7 @@ def simulate(
         dynamics=dynamics,
         key=key,
         backend=stepper.name,
-        field=stepper.field,
+        field=stepper.field(model),
         steps=steps,
         time=np.concatenate(times).astype(np.int32),
         cell=np.concatenate(cells).astype(np.int32),

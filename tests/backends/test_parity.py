@@ -9,7 +9,8 @@ import pytest
 
 from devnet._core.errors import ConfigError, HealthError, ResourceError
 from devnet._core.random import Key, as_key
-from devnet.backends.base import SheetModel, State, backend_of, coupling_matrix
+from devnet.backends.base import SheetModel, State, backend_of
+from devnet.backends.coupling import Coupling
 from devnet.dynamics.plasticity import hebbian_wta
 from devnet.sheet import Sheet
 from devnet.spec import AdaptiveLeakySpec, CouplingSpec, HebbianWTASpec, IzhikevichSpec, RateMapSpec
@@ -159,14 +160,14 @@ def test_a_state_that_is_not_finite_stops_the_run_and_names_the_cell(sheet: Shee
 
 def test_coupling_matches_the_equation(sheet: Sheet) -> None:
     spec = CouplingSpec(r_i=2, r_o=4, a_i=5, a_o=2, decay=10)
-    matrix = coupling_matrix(sheet, spec)
+    matrix = Coupling.build(sheet, spec).matrix
     i, j = 3, np.arange(sheet.n)
     d = np.linalg.norm(sheet.positions - sheet.positions[i], axis=1)
     expected = np.where(d < 2, 5.0, 0.0) - np.where(d > 4, 2 * np.exp(-d / 10), 0.0)
     expected[i] = 0
     assert np.allclose(matrix[i, j], expected, rtol=1e-14)
     assert np.array_equal(matrix, matrix.T)
-    scaled = coupling_matrix(sheet, spec.replace(length_unit="spacing"))
+    scaled = Coupling.build(sheet, spec.replace(length_unit="spacing")).matrix
     assert (scaled > 0).sum() < (matrix > 0).sum()  # the sheet is denser than 1, so a spacing is shorter
 
 
@@ -175,6 +176,7 @@ def test_an_unknown_backend_and_too_large_a_sheet_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match="'numba' or 'reference'"):
         backend_of("brain")
-    monkeypatch.setattr("devnet.backends.base.MAX_DENSE", 10)
+    monkeypatch.setattr("devnet.backends.coupling.MAX_DENSE", 10)
+    model = SheetModel.build(sheet, RateMapSpec(), Key(0))
     with pytest.raises(ResourceError, match="more than 10"):
-        SheetModel.build(sheet, RateMapSpec(), Key(0))
+        backend_of("reference").advance(model, State.initial(model), 1)

@@ -22,7 +22,13 @@ class NumbaBackend(Backend):
     """Fused numba kernel, float64, one thread."""
 
     name = "numba"
-    field = "exact (dense, by changes)"
+
+    def __init__(self, field: str = "exact") -> None:
+        self._fast = field == "fast"
+
+    def field(self, model: SheetModel) -> str:
+        """Say how the coupling is summed; see ``Backend.field``."""
+        return f"{'fast: float32' if self._fast else 'exact: float64'} matrix, updated by changes"
 
     def advance(
         self,
@@ -45,7 +51,8 @@ class NumbaBackend(Backend):
         times: list[np.ndarray] = []
         cells: list[np.ndarray] = []
         firing = np.flatnonzero(state.fired)
-        field = model.coupling[firing].sum(axis=0)
+        coupling = model.coupling.rounded_matrix if self._fast else model.coupling.matrix
+        field = coupling[firing].sum(axis=0, dtype=np.float64)
         drives = learner.weights[firing].sum(axis=0)
         total = hebbian_wta.total(rule, model.n)
         scale, stored_sum = np.ones_like(drives), np.full_like(drives, total)
@@ -53,7 +60,7 @@ class NumbaBackend(Backend):
         while done < steps:
             given = np.empty((0, 0)) if noise is None else np.ascontiguousarray(noise[done:], dtype=np.float64)
             taken, spikes, sick = run(
-                model.form.number, model.constants, model.cells, model.coupling, state.cells, state.fired, state.step,
+                model.form.number, model.constants, model.cells, coupling, state.cells, state.fired, state.step,
                 steps - done, model.hold, *model.key.words, stream_id(NOISE), given, record, time, cell, field,
                 drives, scale, stored_sum, learning, learner.weights, learner.thresholds, learner.wins, learner.peak,
                 total, rule.eta, rule.factor == "excess", rule.c_plus, rule.c_rise == "factor", rule.c_decay,

@@ -57,131 +57,165 @@ def _advance(form, state, k, cells, fired, field, noise):
     a, b, p, q = state[0], state[1], cells[0], cells[1]
     if form == 0:
         for i in range(len(fired)):
-            a[i], b[i] = _izh_advance(a[i], b[i], fired[i], field[i], np.float64(noise[i]), p[i], q[i], k)
+            a[i], b[i] = _izh_advance(a[i], b[i], fired[i] != 0, field[i], np.float64(noise[i]), p[i], q[i], k)
     elif form == 1:
         for i in range(len(fired)):
-            a[i], b[i] = _leaky_advance(a[i], b[i], fired[i], field[i], np.float64(noise[i]), p[i], q[i], k)
+            a[i], b[i] = _leaky_advance(a[i], b[i], fired[i] != 0, field[i], np.float64(noise[i]), p[i], q[i], k)
     else:
         for i in range(len(fired)):
-            a[i], b[i] = _map_advance(a[i], b[i], fired[i], field[i], np.float64(noise[i]), p[i], q[i], k)
+            a[i], b[i] = _map_advance(a[i], b[i], fired[i] != 0, field[i], np.float64(noise[i]), p[i], q[i], k)
+
+
+@register_jitable
+def _list(n, fired, before, firing, changed, signs):
+    """List who fires and whose firing changed; flags are bytes, looked at eight at a time."""
+    words, old_words = fired.view(np.uint64), before.view(np.uint64)
+    n_firing = 0
+    n_changed = 0
+    for w in range(len(words)):
+        if words[w] != 0:
+            for i in range(8 * w, 8 * w + 8):
+                if fired[i]:
+                    firing[n_firing] = i
+                    n_firing += 1
+        if words[w] != old_words[w]:
+            for i in range(8 * w, 8 * w + 8):
+                if fired[i] != before[i]:
+                    changed[n_changed] = i
+                    signs[n_changed] = 1 if fired[i] else -1
+                    n_changed += 1
+    return n_firing, n_changed
 
 
 @register_jitable
 def _add_row(total, row, sign):
     if sign > 0:
         for j in range(len(total)):
-            total[j] += row[j]
+            total[j] += np.float64(row[j])
     else:
         for j in range(len(total)):
-            total[j] -= row[j]
+            total[j] -= np.float64(row[j])
 
 
 @register_jitable
-def _sum_rows(total, matrix, previous, firing, changed, signs, n_changed, afresh):
+def _sum_rows(total, matrix, firing, changed, signs, afresh):
     """Bring ``total = sum of the firing cells' rows`` up to date, by the cheaper of two ways."""
-    if afresh or n_changed >= len(firing):
+    if afresh or len(changed) >= len(firing):
         total[:] = 0.0
-        for j in firing:
-            _add_row(total, matrix[j], 1)
+        for i in firing:
+            _add_row(total, matrix[i], 1)
     else:
-        for c in range(n_changed):
+        for c in range(len(changed)):
             _add_row(total, matrix[changed[c]], signs[c])
+
+
+@register_jitable
+def _fold(weights, scale, stored_sum, total):
+    """Multiply the scales into the stored weights."""
+    n, units = weights.shape
+    for i in range(n):
+        for j in range(units):
+            weights[i, j] *= scale[j]
+    scale[:] = 1.0
+    stored_sum[:] = total
+
+
+@register_jitable
+def _learn(
+    firing, drives, scale, stored_sum, weights, thresholds, wins, peak, total, eta, by_excess, c_plus, by_factor,
+    c_decay,
+):  # fmt: skip
+    """Let the winner of one step learn; ``hebbian_wta.learn`` on scaled weights."""
+    n, units = weights.shape
+    winner, best = 0, -np.inf
+    for j in range(units):
+        y = scale[j] * drives[j]
+        if y > peak[j]:
+            peak[j] = y
+        if y - thresholds[j] > best:
+            winner, best = j, y - thresholds[j]
+    y = scale[winner] * drives[winner]
+    f = max(0.0, y - thresholds[winner]) if by_excess else y
+    if f <= 0.0:
+        return
+    gain = eta * f / scale[winner]
+    for i in firing:
+        weights[i, winner] += gain
+    drives[winner] += gain * len(firing)
+    stored_sum[winner] += gain * len(firing)
+    scale[winner] = total / stored_sum[winner]
+    if scale[winner] < 1e-3:  # fold, so that stored numbers stay of order 1
+        column = 0.0
+        for i in range(n):
+            weights[i, winner] *= scale[winner]
+            column += weights[i, winner]
+        drives[winner] *= scale[winner]
+        stored_sum[winner] = column
+        scale[winner] = total / column
+    if c_decay > 0.0:
+        for j in range(units):
+            thresholds[j] -= thresholds[j] * (c_decay / units)
+    thresholds[winner] += c_plus * (f if by_factor else 1.0)
+    wins[winner] += 1
 
 
 @jit()
 def run(
-    form, k, cells, coupling, state, fired, step, steps, hold, key_low, key_high, stream, given, record, spike_time,
-    spike_cell, field, drives, scale, stored_sum, learning, weights, thresholds, wins, peak, total, eta, by_excess,
-    c_plus, by_factor, c_decay, recruit_every, recruit_wins, recruit_divisor, min_active,
+    form, k, cells, coupling, state, was_firing, step, steps, hold, key_low, key_high, stream, given, record,
+    spike_time, spike_cell, field, drives, scale, stored_sum, learning, weights, thresholds, wins, peak, total, eta,
+    by_excess, c_plus, by_factor, c_decay, recruit_every, recruit_wins, recruit_divisor, min_active,
 ):  # fmt: skip
     """Take up to ``steps`` steps from ``step``; stop early when the next step's spikes might not fit.
 
     Arrays are named as in ``backends.base`` and ``hebbian_wta``; ``given`` is noise from outside, one row a step, or
     has no rows. A unit's weights are ``scale`` times the stored ones and its drive ``scale`` times the stored one, so
-    that rescaling a unit is one number; ``stored_sum`` is the sum of its stored weights. Returns (steps taken, spikes
-    written, 0 or the step by which a state was found not finite).
+    that rescaling a unit is one number; ``stored_sum`` is the sum of its stored weights.
+
+    Returns:
+        Steps taken, spikes written, and 0 or the step by which a state was found not finite.
     """
-    n, units = len(fired), len(thresholds)
+    n, units = len(was_firing), len(thresholds)
     blocks = (n + 63) // 64
     noise = np.empty(blocks * 64, np.float32)
-    before = fired.copy()
-    firing = np.empty(n, np.int64)
-    changed = np.empty(n, np.int64)
-    signs = np.empty(n, np.int64)
+    fired, before = np.zeros(blocks * 64, np.uint8), np.zeros(blocks * 64, np.uint8)
+    fired[:n] = was_firing
+    firing, changed, signs = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
     spikes = 0
     done = 0
-    while done < steps:
+    sick = 0
+    while done < steps and sick == 0:
         if record and spikes + n > len(spike_time):
             break
         now = step + done
-        _detect(form, state, k, fired)
-        n_firing = 0
-        n_changed = 0
-        for i in range(n):
-            if fired[i]:
-                firing[n_firing] = i
-                n_firing += 1
-            if fired[i] != before[i]:
-                changed[n_changed] = i
-                signs[n_changed] = 1 if fired[i] else -1
-                n_changed += 1
-        before[:] = fired
+        fired, before = before, fired
+        _detect(form, state, k, fired[:n])
+        n_firing, n_changed = _list(n, fired, before, firing, changed, signs)
+        active, flips = firing[:n_firing], changed[:n_changed]
         afresh = now % REFRESH == 0
-        if afresh and learning:
-            for i in range(n):
-                for j in range(units):
-                    weights[i, j] *= scale[j]
-            scale[:] = 1.0
-            stored_sum[:] = total
-        _sum_rows(field, coupling, before, firing[:n_firing], changed, signs, n_changed, afresh)
-
+        _sum_rows(field, coupling, active, flips, signs, afresh)
         if len(given) > 0:
             for i in range(n):
                 noise[i] = given[done, i]
         elif done == 0 or now % hold == 0:
             fill_normal(noise, key_low, key_high, now // hold, 0, stream, 0, blocks)
-        _advance(form, state, k, cells, fired, field, noise)
-
+        _advance(form, state, k, cells, fired[:n], field, noise)
         if learning:
-            _sum_rows(drives, weights, before, firing[:n_firing], changed, signs, n_changed, afresh)
+            if afresh:
+                _fold(weights, scale, stored_sum, total)
+            _sum_rows(drives, weights, active, flips, signs, afresh)
             if n_firing >= min_active:
-                winner, best = 0, -np.inf
-                for j in range(units):
-                    y = scale[j] * drives[j]
-                    if y > peak[j]:
-                        peak[j] = y
-                    if y - thresholds[j] > best:
-                        winner, best = j, y - thresholds[j]
-                y = scale[winner] * drives[winner]
-                f = max(0.0, y - thresholds[winner]) if by_excess else y
-                if f > 0.0:
-                    gain = eta * f / scale[winner]
-                    for c in range(n_firing):
-                        weights[firing[c], winner] += gain
-                    drives[winner] += gain * n_firing
-                    stored_sum[winner] += gain * n_firing
-                    scale[winner] = total / stored_sum[winner]
-                    if scale[winner] < 1e-3:  # fold the scale in, so that stored numbers stay of order 1
-                        column = 0.0
-                        for i in range(n):
-                            weights[i, winner] *= scale[winner]
-                            column += weights[i, winner]
-                        drives[winner] *= scale[winner]
-                        stored_sum[winner] = column
-                        scale[winner] = total / column
-                    if c_decay > 0.0:
-                        for j in range(units):
-                            thresholds[j] -= thresholds[j] * (c_decay / units)
-                    thresholds[winner] += c_plus * (f if by_factor else 1.0)
-                    wins[winner] += 1
+                _learn(
+                    active, drives, scale, stored_sum, weights, thresholds, wins, peak, total, eta, by_excess, c_plus,
+                    by_factor, c_decay,
+                )  # fmt: skip
             if recruit_every > 0 and (now + 1) % recruit_every == 0:
                 for j in range(units):
                     if wins[j] < recruit_wins:
                         thresholds[j] = peak[j] / recruit_divisor
         if record:
-            for c in range(n_firing):
+            for i in active:
                 spike_time[spikes] = now
-                spike_cell[spikes] = firing[c]
+                spike_cell[spikes] = i
                 spikes += 1
         done += 1
         if (now + 1) % CHECK == 0 or done == steps:
@@ -189,5 +223,6 @@ def run(
             for i in range(n):
                 check += 0.0 * state[0, i] + 0.0 * state[1, i]
             if check != 0.0:  # NaN compares unequal to all
-                return done, spikes, now + 1
-    return done, spikes, 0
+                sick = now + 1
+    was_firing[:] = fired[:n]
+    return done, spikes, sick

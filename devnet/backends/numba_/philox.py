@@ -23,7 +23,7 @@ _ZERO, _HALF, _ONE, _E31 = np.float32(0), np.float32(0.5), np.float32(1), np.flo
 
 
 @intrinsic
-def _bits(typingctx, value):  # noqa: D103  # reinterpret float32 as uint32
+def _bits(typingctx, value):  # reinterpret float32 as uint32
     def codegen(context, builder, signature, args):
         return builder.bitcast(args[0], ir.IntType(32))
 
@@ -31,7 +31,7 @@ def _bits(typingctx, value):  # noqa: D103  # reinterpret float32 as uint32
 
 
 @intrinsic
-def _from_bits(typingctx, value):  # noqa: D103  # reinterpret uint32 as float32
+def _from_bits(typingctx, value):  # reinterpret uint32 as float32
     def codegen(context, builder, signature, args):
         return builder.bitcast(args[0], ir.FloatType())
 
