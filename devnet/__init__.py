@@ -60,7 +60,7 @@ _ROOM_OF = {
 }
 _ROOMS = ("export", "fip", "measure", "tasks", "viz")
 
-__all__ = ["__version__", *_ROOM_OF, *_ROOMS]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = ["__version__", *_ROOM_OF, *_ROOMS]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

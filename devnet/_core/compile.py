@@ -19,6 +19,7 @@ from typing import Any
 import numba
 import platformdirs
 from numba import njit
+from numba.core import config as _config
 
 _COMPILED_FROM = ("_core/random.py", "_core/compile.py", "backends", "dynamics", "growth")
 
@@ -32,7 +33,10 @@ def cache_folder() -> Path:
         path = root / place
         for source in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             digest.update(source.read_bytes())
-    for parent in (platformdirs.user_cache_path("devnet"), Path(tempfile.gettempdir()) / f"devnet-{os.getuid()}"):
+    for parent in (
+        platformdirs.user_cache_path("devnet"),
+        Path(tempfile.gettempdir()) / f"devnet-{os.getuid()}",
+    ):
         folder = parent / "kernels" / digest.hexdigest()[:16]
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -54,12 +58,12 @@ def jit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
-        given = numba.config.CACHE_DIR
-        if not given:
-            numba.config.CACHE_DIR = str(cache_folder())
+        config: Any = _config
+        given = config.CACHE_DIR
+        config.CACHE_DIR = given or str(cache_folder())
         try:
             return njit(cache=True, nogil=True, error_model="numpy", **options)(function)
         finally:
-            numba.config.CACHE_DIR = given
+            config.CACHE_DIR = given
 
     return decorate

@@ -28,27 +28,25 @@ class Problem:
 
 
 class ConfigError(DevnetError):
-    """Bad configuration, argument or usage: one line per wrong field, all wrong fields together."""
+    """Bad configuration, argument or usage: one line per wrong field, all wrong fields together.
+
+    Args:
+        field: Name of the argument or dotted path of the configuration field.
+        value: What it held.
+        allowed: What it may hold, as words that tell the fix.
+        more: Further wrong fields.
+    """
 
     exit_code = 2
 
-    def __init__(self, problems: Problem | Iterable[Problem]) -> None:
-        self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
+    def __init__(self, field: str, value: object, allowed: str, *, more: Iterable[Problem] = ()) -> None:
+        self.problems = (Problem(field, value, allowed), *more)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
     @classmethod
     def of(cls, field: str, value: object, allowed: str) -> ConfigError:
-        """Build the error of a single wrong field.
-
-        Args:
-            field: Name of the argument or dotted path of the configuration field.
-            value: What it held.
-            allowed: What it may hold, as words that tell the fix.
-
-        Returns:
-            The error, ready to be raised.
-        """
-        return cls(Problem(field, value, allowed))
+        """Build the error of a single wrong field."""
+        return cls(field, value, allowed)
 
 
 class MissingDependencyError(ConfigError):

@@ -6,7 +6,7 @@ command line installs a listener that draws bars. Listeners nest because tasks d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
@@ -30,9 +30,9 @@ _listener: Listener | None = None
 
 
 @contextmanager
-def listening(listener: Listener) -> Iterator[None]:
+def listening(listener: Listener) -> Generator[None]:
     """Send all tasks of this process to ``listener`` while the block runs."""
-    global _listener
+    global _listener  # noqa: PLW0603  # one listener a process; `task` must be free without one
     previous, _listener = _listener, listener
     try:
         yield
@@ -41,7 +41,7 @@ def listening(listener: Listener) -> Iterator[None]:
 
 
 @contextmanager
-def task(label: str, total: int | None = None) -> Iterator[Tick]:
+def task(label: str, total: int | None = None) -> Generator[Tick]:
     """Announce a task.
 
     Args:

@@ -77,7 +77,12 @@ def philox(
     for _ in range(ROUNDS):
         p0 = c0 * np.uint64(MULTIPLIER_0)
         p1 = c2 * np.uint64(MULTIPLIER_1)
-        c0, c1, c2, c3 = (p1 >> shift) ^ c1 ^ np.uint64(k0), p1 & low, (p0 >> shift) ^ c3 ^ np.uint64(k1), p0 & low
+        c0, c1, c2, c3 = (
+            (p1 >> shift) ^ c1 ^ np.uint64(k0),
+            p1 & low,
+            (p0 >> shift) ^ c3 ^ np.uint64(k1),
+            p0 & low,
+        )
         k0 = (k0 + WEYL_0) & 0xFFFFFFFF
         k1 = (k1 + WEYL_1) & 0xFFFFFFFF
     return tuple(c.astype(np.uint32) for c in (c0, c1, c2, c3))
@@ -166,7 +171,7 @@ class Stream:
 
     def uniform(self, step: int, n: int, draw: int = 0) -> npt.NDArray[np.float64]:
         """Return uniform numbers ``word 2^-32`` in [0, 1) of cells ``0..n-1``; arguments as ``words``."""
-        return self.words(step, n, draw) * 2.0**-32
+        return self.words(step, n, draw).astype(np.float64) * 2.0**-32
 
     def normal(self, step: int, n: int, draw: int = 0) -> npt.NDArray[np.float32]:
         """Return standard Gaussians of cells ``0..n-1``; arguments as ``words``."""

@@ -20,6 +20,7 @@ from devnet.spec import DynamicsSpec, HebbianWTASpec
 NOISE = "noise"
 """Name of the stream that drives the cells: one Gaussian per (step, cell)."""
 
+
 @dataclass(frozen=True)
 class SheetModel:
     """A sheet of cells ready to be stepped: laws, numbers, coupling, and the key of its noise.

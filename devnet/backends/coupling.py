@@ -40,9 +40,7 @@ class Coupling:
     def build(cls, sheet: Sheet, spec: CouplingSpec) -> Coupling:
         """Resolve a spec's lengths on a sheet: as they are, or times the sheet's mean spacing."""
         unit = sheet.spacing if spec.length_unit == "spacing" else 1.0
-        return cls(
-            sheet.positions, spec.r_i * unit, spec.r_o * unit, spec.a_i, spec.a_o, spec.decay * unit
-        )
+        return cls(sheet.positions, spec.r_i * unit, spec.r_o * unit, spec.a_i, spec.a_o, spec.decay * unit)
 
     @property
     def n(self) -> int:
@@ -74,4 +72,3 @@ class Coupling:
     def rounded_matrix(self) -> Float[np.ndarray, "n n"]:
         """The matrix in float32: half the memory to read, each entry off by at most 6e-8 of itself."""
         return self.matrix.astype(np.float32)
-

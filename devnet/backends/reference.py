@@ -43,7 +43,9 @@ class ReferenceBackend(Backend):
             firing = np.flatnonzero(fired)
             drive = coupling[:, firing].sum(axis=1)
             given = stream.normal(step // model.hold, model.n) if noise is None else noise[step - first]
-            state.cells[:] = form.advance(*state.cells, fired, drive, given.astype(np.float64), *model.cells, k)
+            state.cells[:] = form.advance(
+                *state.cells, fired, drive, given.astype(np.float64), *model.cells, k
+            )
             if rule is not None and state.learner is not None:
                 learn(rule, state.learner, firing, step)
             state.fired[:] = fired

@@ -37,7 +37,9 @@ def learning_of(sheet: Sheet, spec: LearningSpec | str | None) -> LearningSpec:
     known = sheet.model.learning
     name = next(iter(known), None) if spec is None else spec
     if name is None or name not in known:
-        raise ConfigError.of("learning", name, f"one of {', '.join(sorted(known)) or 'none: the model declares none'}")
+        raise ConfigError.of(
+            "learning", name, f"one of {', '.join(sorted(known)) or 'none: the model declares none'}"
+        )
     return known[name]
 
 

@@ -42,7 +42,9 @@ class Scaffold:
         outline = Polygon(spec.outline)
         if not outline.is_valid or outline.area == 0:
             raise ConfigError.of(
-                "scaffold.outline", explain_validity(outline), "a polygon that does not cross itself and has an area"
+                "scaffold.outline",
+                explain_validity(outline),
+                "a polygon that does not cross itself and has an area",
             )
         for number, corners in enumerate(spec.holes):
             field = f"scaffold.holes.{number}"
@@ -52,7 +54,9 @@ class Scaffold:
                 raise ConfigError.of(field, corners, "a hole that lies inside the outline")
         polygon = Polygon(spec.outline, spec.holes)
         if not polygon.is_valid:
-            raise ConfigError.of("scaffold.holes", explain_validity(polygon), "holes that do not touch one another")
+            raise ConfigError.of(
+                "scaffold.holes", explain_validity(polygon), "holes that do not touch one another"
+            )
         if not polygon.contains(Point(spec.seed_cell)):
             raise ConfigError.of(
                 "scaffold.seed_cell", spec.seed_cell, "a point inside the outline and outside every hole"

@@ -8,7 +8,7 @@ declared with: a spec converts nothing, it only refuses what does not fit.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
@@ -49,11 +49,12 @@ class Spec(BaseModel):
             return handler(data)
         plain: dict[str, Any] = {}
         sources: dict[str, str] = {}
-        for name, value in data.items():
+        given = cast("Mapping[str, Any]", data)
+        for name, value in given.items():
             declared = cls.declared(name)
             if isinstance(value, Mapping) and declared is not None:
-                extra = set(value) - {"value", "unit", "source"}
-                if extra or "value" not in value:
+                value = cast("Mapping[str, Any]", value)
+                if "value" not in value or set(value) - {"value", "unit", "source"}:
                     raise PydanticCustomError(
                         "quantity", "{name}: give value, unit and source and nothing else", {"name": name}
                     )
@@ -72,7 +73,7 @@ class Spec(BaseModel):
         return spec
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.__dict__ == other.__dict__
+        return type(self) is type(other) and vars(self) == vars(other)
 
     def __hash__(self) -> int:
         return hash(self.model_dump_json())
@@ -81,8 +82,8 @@ class Spec(BaseModel):
     def declared(cls, name: str) -> tuple[str, str] | None:
         """Return (unit, source of the default) of a numeric field, or None where the field is no quantity."""
         field = cls.model_fields.get(name)
-        extra = field.json_schema_extra if field is not None else None
-        if not isinstance(extra, dict) or "unit" not in extra:
+        extra = cast("dict[str, Any] | None", field.json_schema_extra if field is not None else None)
+        if extra is None or "unit" not in extra:
             return None
         return str(extra["unit"]), str(extra["source"])
 
@@ -146,7 +147,8 @@ def build(kind: type[S], data: Mapping[str, Any], *, where: str = "") -> S:
     try:
         return kind.model_validate(data)
     except pydantic.ValidationError as error:
-        raise ConfigError([_problem(item, where) for item in error.errors(include_url=False)]) from None
+        first, *more = (_problem(item, where) for item in error.errors(include_url=False))
+        raise ConfigError(first.field, first.value, first.allowed, more=more) from None
 
 
 def _problem(item: Any, where: str) -> Problem:
@@ -158,4 +160,6 @@ def _problem(item: Any, where: str) -> Problem:
     if kind == "missing":
         return Problem(field, None, "a value: the field is required")
     message: str = item["msg"]
-    return Problem(field, item["input"], message.removeprefix("Input should be ").removeprefix("Value error, "))
+    return Problem(
+        field, item["input"], message.removeprefix("Input should be ").removeprefix("Value error, ")
+    )

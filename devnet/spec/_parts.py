@@ -29,16 +29,22 @@ class ScaffoldSpec(Spec):
 class GrowthSpec(Spec):
     """Division, emission and migration rules of G19, section "growth"."""
 
-    max_cells: int = quantity(100_000, "cells", ASSUMED, ge=1, description="growth stops with an error beyond it")
+    max_cells: int = quantity(
+        100_000, "cells", ASSUMED, ge=1, description="growth stops with an error beyond it"
+    )
     max_sweeps: int = quantity(2_000, "sweeps", ASSUMED, ge=1)
     hayflick: int = quantity(40, "divisions", G19, ge=0)
     timer: int = quantity(25, "sweeps", G19, ge=1)
     crowd_radius: float = quantity(1.0, "length", G19, gt=0)
-    divide_below: int = quantity(3, "cells", G19, ge=1, description="most cells, itself included, within the radius")
+    divide_below: int = quantity(
+        3, "cells", G19, ge=1, description="most cells, itself included, within the radius"
+    )
     daughter_min: float = quantity(1.0, "length", G19, gt=0)
     daughter_spread: float = quantity(1.0, "length", G19, ge=0)
     daughter_tries: int = quantity(51, "tries", G19, ge=1)
-    daughter_below: int = quantity(11, "cells", G19, ge=0, description="most cells around the daughter's spot")
+    daughter_below: int = quantity(
+        11, "cells", G19, ge=0, description="most cells around the daughter's spot"
+    )
     emit_probability: float = quantity(0.4, "1", G19, ge=0, le=1)
     rise: float = quantity(0.005, "length per sweep", G19, gt=0)
     height: float = quantity(0.8, "length", G19, gt=0)
@@ -53,7 +59,8 @@ class CouplingSpec(Spec):
     a_o: float = quantity(2.0, "drive", G19, ge=0)
     decay: float = quantity(10.0, "length", G19, gt=0)
     length_unit: Literal["sheet", "spacing"] = Field(
-        "sheet", description="lengths count in the sheet's own unit, or in its mean spacing 1/sqrt(density)"
+        default="sheet",
+        description="lengths count in the sheet's own unit, or in its mean spacing 1/sqrt(density)",
     )
 
     @model_validator(mode="after")
@@ -75,7 +82,8 @@ class IzhikevichSpec(Spec):
     d: float = quantity(8.0, "mV", G19)
     d_spread: float = quantity(6.0, "mV", G19, ge=0)
     d_profile: Literal["random", "center"] = Field(
-        "center", description="d - d_spread U^2, or d - d_spread exp(-distance to the sheet's center / d_length)"
+        default="center",
+        description="d - d_spread U^2, or d - d_spread exp(-distance to the sheet's center / d_length)",
     )
     d_length: float = quantity(10.0, "length", G19, gt=0)
     v_peak: float = quantity(30.0, "mV", G19)
@@ -92,12 +100,14 @@ class AdaptiveLeakySpec(Spec):
     tau_theta: float = quantity(60.0, "time", M20, gt=0)
     theta_plus: float = quantity(9.0, "drive/time", M20, ge=0)
     v_threshold: float = quantity(1.0, "drive", M20)
-    reset: float = quantity(0.1, "drive", M20, ge=0, description="reset = reset N(0,1)^2, drawn once per node")
+    reset: float = quantity(
+        0.1, "drive", M20, ge=0, description="reset = reset N(0,1)^2, drawn once per node"
+    )
     noise: float = quantity(3.0, "drive", M20, ge=0, description="held for one time unit")
     dt: float = quantity(0.1, "time", M20, gt=0, le=1)
     integrator: Literal["rk4", "euler"] = "rk4"
     drive: Literal["per_time", "per_tau"] = Field(
-        "per_time", description="dv/dt = -v/tau + I, or tau dv/dt = -v + I (second published variant)"
+        default="per_time", description="dv/dt = -v/tau + I, or tau dv/dt = -v + I (second published variant)"
     )
 
     @model_validator(mode="after")
@@ -132,19 +142,32 @@ class HebbianWTASpec(Spec):
     rule: Literal["hebbian_wta"] = "hebbian_wta"
     eta: float = quantity(0.1, "1", G19, gt=0)
     factor: Literal["excess", "drive"] = Field(
-        "excess", description="f = max(0, y - c), nothing learned at 0 (G19); or f = y, the raw drive (ours)"
+        default="excess",
+        description="f = max(0, y - c), nothing learned at 0 (G19); or f = y, the raw drive (ours)",
     )
-    norm: Literal["mean", "sum"] = Field("mean", description="a unit's mean weight (G19) or its sum (ours) is kept")
+    norm: Literal["mean", "sum"] = Field(
+        default="mean", description="a unit's mean weight (G19) or its sum (ours) is kept"
+    )
     weight: float = quantity(2.5, "drive", G19, gt=0, description="the value at which the norm is kept")
-    weight_cv: float = quantity(0.056, "1", G19, ge=0, lt=0.2, description="initial w ~ N(1, cv^2), then rescaled")
+    weight_cv: float = quantity(
+        0.056, "1", G19, ge=0, lt=0.2, description="initial w ~ N(1, cv^2), then rescaled"
+    )
     c_mean: float = quantity(70.0, "drive", G19)
     c_sd: float = quantity(2.0, "drive", G19, ge=0, description="initial c ~ N(c_mean, c_sd^2)")
-    c_plus: float = quantity(0.005, "1", G19, ge=0, description="rise of the winner's threshold, in units of f'")
-    c_rise: Literal["factor", "constant"] = Field("factor", description="f' = f (G19), or f' = 1 (ours)")
-    c_decay: float = quantity(0.0, "1/events", G19, ge=0, lt=1, description="c_j -= c_j c_decay / M at each event")
+    c_plus: float = quantity(
+        0.005, "1", G19, ge=0, description="rise of the winner's threshold, in units of f'"
+    )
+    c_rise: Literal["factor", "constant"] = Field(
+        default="factor", description="f' = f (G19), or f' = 1 (ours)"
+    )
+    c_decay: float = quantity(
+        0.0, "1/events", G19, ge=0, lt=1, description="c_j -= c_j c_decay / M at each event"
+    )
     recruit_every: int = quantity(1000, "steps", G19, ge=0, description="0: never")
     recruit_wins: int = quantity(200, "wins", G19, ge=0)
-    recruit_divisor: float = quantity(5.0, "1", G19, gt=0, description="a rare winner gets c = (largest y so far)/it")
+    recruit_divisor: float = quantity(
+        5.0, "1", G19, gt=0, description="a rare winner gets c = (largest y so far)/it"
+    )
     min_active: int = quantity(1, "nodes", G19, ge=1, description="learn only when so many nodes fire")
 
 
@@ -154,17 +177,21 @@ class LearningSpec(Spec):
     dynamics: str = Field(description="name of one of the model's dynamics")
     rule: HebbianWTASpec = HebbianWTASpec()
     steps: int = quantity(20_000, "steps", ASSUMED, ge=1)
-    units: int | None = Field(None, ge=1, description="number of units; none: the sheet's layer-II units")
+    units: int | None = Field(
+        default=None, ge=1, description="number of units; none: the sheet's layer-II units"
+    )
 
 
 class ReadoutSpec(Spec):
     """Linear read-out of images through pools, beside hand-made, random-disc and random-scattered pools."""
 
     data: Literal["digits", "mnist", "fashion-mnist", "cifar10"] = "digits"
-    units_small: tuple[int, ...] = Field((16, 36), description="numbers of pools on 8x8 images")
-    units_large: tuple[int, ...] = Field((49, 100), description="numbers of pools on larger images")
+    units_small: tuple[int, ...] = Field(default=(16, 36), description="numbers of pools on 8x8 images")
+    units_large: tuple[int, ...] = Field(default=(49, 100), description="numbers of pools on larger images")
     validation_share: float = quantity(0.2, "1", ASSUMED, gt=0, lt=1)
-    train_images: int = quantity(10_000, "images", ASSUMED, ge=100, description="at most so many, drawn per seed")
+    train_images: int = quantity(
+        10_000, "images", ASSUMED, ge=100, description="at most so many, drawn per seed"
+    )
 
 
 class PathSpec(Spec):
@@ -181,7 +208,9 @@ class StudySpec(Spec):
 
     seeds: int = quantity(5, "seeds", ASSUMED, ge=1, description="sheets grown, wired and read out")
     path_seeds: int = quantity(10, "seeds", ASSUMED, ge=1, description="perceptrons taken along paths")
-    wave_steps: int = quantity(2_000, "steps", ASSUMED, ge=1, description="steps of activity recorded per form")
+    wave_steps: int = quantity(
+        2_000, "steps", ASSUMED, ge=1, description="steps of activity recorded per form"
+    )
 
 
 class ModelSpec(Spec):
@@ -202,5 +231,7 @@ class ModelSpec(Spec):
     def _names_exist(self) -> Self:
         for name, part in self.learning.items():
             if part.dynamics not in self.dynamics:
-                raise ValueError(f"learning.{name}.dynamics as one of {sorted(self.dynamics)}, not {part.dynamics!r}")
+                raise ValueError(
+                    f"learning.{name}.dynamics as one of {sorted(self.dynamics)}, not {part.dynamics!r}"
+                )
         return self

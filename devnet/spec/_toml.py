@@ -123,7 +123,9 @@ def _section(spec: Spec, path: tuple[str, ...]) -> list[str]:
                 nested += _section(part, (*path, name, key))  # pyright: ignore[reportUnknownArgumentType]
         elif name in quantities:
             unit, source = quantities[name]
-            fields = ", ".join(f"{k} = {_literal(v)}" for k, v in {"value": value, "unit": unit, "source": source}.items())
+            fields = ", ".join(
+                f"{k} = {_literal(v)}" for k, v in {"value": value, "unit": unit, "source": source}.items()
+            )
             lines.append(f"{name} = {{ {fields} }}")
         elif value is not None:
             lines.append(f"{name} = {_literal(value)}")

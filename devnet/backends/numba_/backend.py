@@ -45,7 +45,9 @@ class NumbaBackend(Backend):
         rule = rule if rule is not None else HebbianWTASpec()
         learner = state.learner
         if learner is None:
-            learner = hebbian_wta.Learner(np.zeros((model.n, 0)), np.zeros(0), np.zeros(0, np.int64), np.zeros(0))
+            learner = hebbian_wta.Learner(
+                np.zeros((model.n, 0)), np.zeros(0), np.zeros(0, np.int64), np.zeros(0)
+            )
         room = max(SPIKES_AT_ONCE, model.n) if record else 0
         time, cell = np.empty(room, np.int32), np.empty(room, np.int32)
         times: list[np.ndarray] = []
@@ -58,7 +60,9 @@ class NumbaBackend(Backend):
         scale, stored_sum = np.ones_like(drives), np.full_like(drives, total)
         done = 0
         while done < steps:
-            given = np.empty((0, 0)) if noise is None else np.ascontiguousarray(noise[done:], dtype=np.float64)
+            given = (
+                np.empty((0, 0)) if noise is None else np.ascontiguousarray(noise[done:], dtype=np.float64)
+            )
             taken, spikes, sick = run(
                 model.form.number, model.constants, model.cells, coupling, state.cells, state.fired, state.step,
                 steps - done, model.hold, *model.key.words, stream_id(NOISE), given, record, time, cell, field,

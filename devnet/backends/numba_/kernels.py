@@ -57,13 +57,19 @@ def _advance(form, state, k, cells, fired, field, noise):
     a, b, p, q = state[0], state[1], cells[0], cells[1]
     if form == 0:
         for i in range(len(fired)):
-            a[i], b[i] = _izh_advance(a[i], b[i], fired[i] != 0, field[i], np.float64(noise[i]), p[i], q[i], k)
+            a[i], b[i] = _izh_advance(
+                a[i], b[i], fired[i] != 0, field[i], np.float64(noise[i]), p[i], q[i], k
+            )
     elif form == 1:
         for i in range(len(fired)):
-            a[i], b[i] = _leaky_advance(a[i], b[i], fired[i] != 0, field[i], np.float64(noise[i]), p[i], q[i], k)
+            a[i], b[i] = _leaky_advance(
+                a[i], b[i], fired[i] != 0, field[i], np.float64(noise[i]), p[i], q[i], k
+            )
     else:
         for i in range(len(fired)):
-            a[i], b[i] = _map_advance(a[i], b[i], fired[i] != 0, field[i], np.float64(noise[i]), p[i], q[i], k)
+            a[i], b[i] = _map_advance(
+                a[i], b[i], fired[i] != 0, field[i], np.float64(noise[i]), p[i], q[i], k
+            )
 
 
 @register_jitable

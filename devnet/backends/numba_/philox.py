@@ -58,9 +58,9 @@ def gaussian_pair(w0, w1):
     """Box-Muller as in ``random.gaussian_pair``: the same operations in the same order."""
     w = np.int32(w0 >> np.uint32(1))
     u = np.float32(w) + _HALF
-    shifted = np.uint32(_bits(u) - _SQRT_HALF)
+    shifted = np.uint32(_bits(u) - _SQRT_HALF)  # pyright: ignore[reportCallIssue]
     exponent = np.float32(np.int32(np.int32(shifted) >> np.int32(23))) - _E31
-    mantissa = _from_bits(np.uint32((shifted & _MANTISSA) + _SQRT_HALF))
+    mantissa = _from_bits(np.uint32((shifted & _MANTISSA) + _SQRT_HALF))  # pyright: ignore[reportCallIssue]
     from_one = (np.float32(np.int32(np.int32(0x7FFFFFFF) - w)) + _HALF) * -_TWO_M31
     f = from_one if exponent == _ZERO else mantissa - _ONE
     p = _L8 * f + _L7
