@@ -15,17 +15,12 @@ from torch import Tensor, nn
 
 from devnet._core.errors import ConfigError
 from devnet._core.random import as_key
+from devnet.fip._checks import within
 from devnet.fip._layout import Layout
 from devnet.fip._objective import Objective, off_mask_energy, zero_off_mask
 from devnet.fip._walk import Walk
 
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-
-
-def _share(fraction: float) -> float:
-    if not 0 <= fraction < 1:
-        raise ConfigError.of("fraction", fraction, "a share to cut in [0, 1)")
-    return fraction
 
 
 @final
@@ -49,13 +44,17 @@ class Damage(Objective):
         for name, mask in self.intact.items():
             array = np.array(mask)
             if array.dtype != np.bool_:
-                raise ConfigError.of(f"damage.{name}", f"array of {array.dtype}", "a bool array, False where cut")
+                raise ConfigError.of(
+                    f"damage.{name}", f"array of {array.dtype}", "a bool array, False where cut"
+                )
             array.flags.writeable = False
             frozen[name] = array
         object.__setattr__(self, "intact", MappingProxyType(frozen))
 
     @staticmethod
-    def units(module: nn.Module, fraction: float, rng: Any = None, *, layers: Sequence[str] | None = None) -> Damage:
+    def units(
+        module: nn.Module, fraction: float, rng: Any = None, *, layers: Sequence[str] | None = None
+    ) -> Damage:
         """Cut a share of the hidden units (output channels, in a convolution) of each layer, drawn at random.
 
         A cut unit loses its incoming weights and its bias, which silences it wherever the activation is 0 at 0
@@ -65,7 +64,8 @@ class Damage(Objective):
             module: The undamaged network.
             fraction: Share of the units of each layer, 0 <= fraction < 1; rounded to whole units.
             rng: Seed, generator or key.
-            layers: Names of the linear or convolutional layers to damage; None means all but the last.
+            layers: Names of the linear or convolutional layers to damage; None means all but the last one.
+                Layers whose weights require no gradient are passed over.
 
         Returns:
             The damage.
@@ -73,13 +73,15 @@ class Damage(Objective):
         Raises:
             ConfigError: Bad share, unknown layer, or a module without a hidden layer.
         """
-        _share(fraction)
-        found = {n: m for n, m in module.named_modules() if isinstance(m, _LAYERS)}
+        within("fraction", fraction, 0.0, 1.0)
+        found = {n: m for n, m in module.named_modules() if isinstance(m, _LAYERS) and m.weight.requires_grad}
         names = list(found)
         hit = names[:-1] if layers is None else list(layers)
         unknown = [n for n in hit if n not in found]
         if unknown or not hit:
-            raise ConfigError.of("layers", unknown or hit, "linear or convolutional layers among " + str(names))
+            raise ConfigError.of(
+                "layers", unknown or hit, "linear or convolutional layers among " + str(names)
+            )
         intact: dict[str, npt.NDArray[np.bool_]] = {}
         stream = as_key(rng).stream("damaged units")
         for number, name in enumerate(names):
@@ -112,7 +114,7 @@ class Damage(Objective):
         Raises:
             ConfigError: Bad share, or a module without such a parameter.
         """
-        _share(fraction)
+        within("fraction", fraction, 0.0, 1.0)
         stream = as_key(rng).stream("damaged weights")
         intact = {}
         for number, (name, parameter) in enumerate(module.named_parameters()):
@@ -163,7 +165,9 @@ class Damage(Objective):
         shapes = dict(zip(layout.names, layout.shapes, strict=True))
         self._check(shapes, "the parameters that move")
         masks = {
-            n: torch.from_numpy(np.array(self.intact[n])) if n in self.intact else torch.ones(s, dtype=torch.bool)
+            n: torch.from_numpy(np.array(self.intact[n]))
+            if n in self.intact
+            else torch.ones(s, dtype=torch.bool)
             for n, s in shapes.items()
         }
         return layout.join(masks)
@@ -183,7 +187,9 @@ class Damage(Objective):
             zero_off_mask(walk.weights, walk.mask)
 
 
-def _cut(intact: dict[str, Any], name: str, parameter: Tensor, alive: npt.NDArray[np.bool_], axis: int) -> None:
+def _cut(
+    intact: dict[str, Any], name: str, parameter: Tensor, alive: npt.NDArray[np.bool_], axis: int
+) -> None:
     """Mark rows (axis 0) or columns (axis 1) of a parameter as cut, beside what is marked already."""
     mask = intact.setdefault(name, np.ones(tuple(parameter.shape), dtype=np.bool_))
     shape = [1] * mask.ndim

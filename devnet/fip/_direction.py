@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import final
@@ -9,7 +10,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from devnet._core.errors import ConfigError
+from devnet.fip._checks import whole, within
 from devnet.fip._walk import Walk
 
 
@@ -27,7 +28,7 @@ class Direction(ABC):
             Vector ``[P]``, valid until the next call; zero where no further improvement is possible.
         """
 
-    def accepted(self, walk: Walk, size: float) -> None:
+    def accepted(self, walk: Walk, size: float) -> None:  # noqa: B027  (a hook)
         """Learn which multiple of the proposal was taken (0: none); by default nothing."""
 
 
@@ -48,20 +49,23 @@ class PenalizedGradient(Direction):
     penalty: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise ConfigError.of("direction.batch", self.batch, "an integer of at least 1")
-        if not self.penalty >= 0:
-            raise ConfigError.of("direction.penalty", self.penalty, "a number of at least 0")
+        whole("direction.batch", self.batch)
+        within("direction.penalty", self.penalty, 0.0, math.inf)
 
     def propose(self, walk: Walk) -> Tensor:
         """Return the negative gradient on the mini-batch of this step."""
         memory = walk.memory.get("gradient")
         if memory is None:
-            memory = {"batches": walk.reference.batches("batches", self.batch), "out": torch.empty_like(walk.weights)}
+            memory = {
+                "batches": walk.reference.batches("batches", self.batch),
+                "out": torch.empty_like(walk.weights),
+            }
             walk.memory["gradient"] = memory
-        inputs, outputs = memory["batches"][walk.step]
-        loss = walk.metric.divergence(walk.network(inputs), outputs).mean()
-        direction = walk.network.gradient(loss, out=memory["out"]).neg_()
+        inputs, outputs = walk.reference.take(memory["batches"][walk.step])
+        live = walk.network(inputs)
+        # The seed of the backward pass in closed form: minus the derivative of the mean divergence.
+        seed = walk.metric.residual(live.detach(), outputs).div_(-len(inputs))
+        direction = walk.network.gradient(live, seed, out=memory["out"])
         if self.penalty:
             direction.sub_(walk.objective.value_and_grad(walk)[1], alpha=self.penalty)
         return direction

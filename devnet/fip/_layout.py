@@ -68,7 +68,11 @@ class Layout:
 
     def metadata(self) -> dict[str, Any]:
         """Return the layout as plain JSON types."""
-        return {"names": list(self.names), "shapes": [list(s) for s in self.shapes], "counted": list(self.counted)}
+        return {
+            "names": list(self.names),
+            "shapes": [list(s) for s in self.shapes],
+            "counted": list(self.counted),
+        }
 
 
 def _chosen(field: str, given: Iterable[str], known: Sequence[str]) -> set[str]:
@@ -82,7 +86,9 @@ def _chosen(field: str, given: Iterable[str], known: Sequence[str]) -> set[str]:
     return set(names)
 
 
-def layout_of(module: nn.Module, parameters: Sequence[str] | None = None, counted: Sequence[str] | None = None) -> Layout:
+def layout_of(
+    module: nn.Module, parameters: Sequence[str] | None = None, counted: Sequence[str] | None = None
+) -> Layout:
     """Describe the moving parameters of a module.
 
     Args:
@@ -103,7 +109,9 @@ def layout_of(module: nn.Module, parameters: Sequence[str] | None = None, counte
     else:
         moving = _chosen("parameters", parameters, list(everything))
     if not moving:
-        raise ConfigError.of("parameters", parameters, "a module with at least one parameter that requires a gradient")
+        raise ConfigError.of(
+            "parameters", parameters, "a module with at least one parameter that requires a gradient"
+        )
     names = tuple(n for n in everything if n in moving)
     kinds = {(everything[n].dtype, everything[n].device) for n in names}
     if len(kinds) > 1 or not next(iter(kinds))[0].is_floating_point:

@@ -12,6 +12,7 @@ the products with a factor ``B`` of ``H = B B^T``.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.func import vjp
 
-from devnet._core.errors import ConfigError
+from devnet.fip._checks import within
 from devnet.fip._network import Network
 
 
@@ -39,6 +40,10 @@ class Metric(ABC):
         Returns:
             Vector ``[N]``, summed over the dimensions between; differentiable in ``outputs``.
         """
+
+    @abstractmethod
+    def residual(self, outputs: Tensor, reference: Tensor) -> Tensor:
+        """Return the derivative of the divergence with respect to ``outputs``, a new tensor ``[N, ..., C]``."""
 
     @abstractmethod
     def output_mv(self, outputs: Tensor, u: Tensor) -> Tensor:
@@ -79,8 +84,9 @@ class LocalMetric:
         weights = network.weights.detach().clone()
         self._metric = metric
         self._count = len(inputs)
-        self.outputs, pull = vjp(network.function(inputs), weights)
-        self.outputs = self.outputs.detach()
+        built = vjp(network.function(inputs), weights)
+        pull = built[1]
+        self.outputs: Tensor = built[0].detach()
         self._pull: Callable[[Tensor], Tensor] = lambda u: pull(u)[0]
         self._push: Callable[[Tensor], Tensor] | None = None
 
@@ -88,7 +94,7 @@ class LocalMetric:
         """Return ``J v``: the first-order change of the outputs, ``[N, ..., C]``."""
         if self._push is None:
             # u -> J^T u is linear, so its own transpose is v -> J v, and either graph is built only once.
-            _, push = vjp(self._pull, torch.zeros_like(self.outputs))
+            push = vjp(self._pull, torch.zeros_like(self.outputs))[1]
             self._push = lambda v: push(v)[0]
         return self._push(v).detach()
 
@@ -110,9 +116,7 @@ class LocalMetric:
 
     def gradient(self, reference: Tensor) -> Tensor:
         """Return the gradient of the mean divergence from ``reference`` outputs, ``[P]``."""
-        z = self.outputs.clone().requires_grad_()
-        (residual,) = torch.autograd.grad(self._metric.divergence(z, reference).mean(), z)
-        return self.jacobian_rmv(residual)
+        return self.jacobian_rmv(self._metric.residual(self.outputs, reference)) / self._count
 
     def diagonal(self, signs: Tensor) -> Tensor:
         r"""Estimate the diagonal of ``g``.
@@ -150,6 +154,10 @@ class Euclidean(Metric):
         """Return half the squared distance for each example."""
         return 0.5 * _sum_but_first((outputs - reference).square())
 
+    def residual(self, outputs: Tensor, reference: Tensor) -> Tensor:
+        """Return the difference of the outputs."""
+        return outputs - reference
+
     def output_mv(self, outputs: Tensor, u: Tensor) -> Tensor:
         """Return ``u``."""
         return u
@@ -174,6 +182,10 @@ class Fisher(Metric):
         log_q = reference.log_softmax(-1)
         distance = -4.0 * (0.5 * (log_p + log_q)).logsumexp(-1)
         return distance if distance.ndim == 1 else _sum_but_first(distance)
+
+    def residual(self, outputs: Tensor, reference: Tensor) -> Tensor:
+        """Return ``2 (p - r)``, r being the normalized geometric mean of both distributions."""
+        return (outputs.softmax(-1) - (outputs + reference).mul_(0.5).softmax(-1)).mul_(2.0)
 
     def output_mv(self, outputs: Tensor, u: Tensor) -> Tensor:
         """Return ``(diag p - p p^T) u``."""
@@ -203,8 +215,7 @@ class Mixed(Metric):
     euclidean: float = 0.05
 
     def __post_init__(self) -> None:
-        if not self.euclidean >= 0:
-            raise ConfigError.of("metric.euclidean", self.euclidean, "a number of at least 0")
+        within("metric.euclidean", self.euclidean, 0.0, math.inf)
 
     @property
     def factors(self) -> int:
@@ -215,6 +226,10 @@ class Mixed(Metric):
         """Return the weighted sum of both divergences."""
         fisher = Fisher().divergence(outputs, reference)
         return fisher + self.euclidean * Euclidean().divergence(outputs, reference)
+
+    def residual(self, outputs: Tensor, reference: Tensor) -> Tensor:
+        """Return the weighted sum of both derivatives."""
+        return Fisher().residual(outputs, reference).add_(outputs - reference, alpha=self.euclidean)
 
     def output_mv(self, outputs: Tensor, u: Tensor) -> Tensor:
         """Return the weighted sum of both products."""

@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from devnet._core.errors import ConfigError
+from devnet.fip._checks import positive, whole
 from devnet.fip._direction import Direction
 from devnet.fip._walk import Walk
 
@@ -61,7 +61,7 @@ class DampedNatural(Direction):
     Attributes:
         examples: Reference inputs a round, N.
         iterations: Products with the metric a round.
-        damping: First value of mu, in units of the metric's mean curvature along the gradient.
+        damping: First value of mu, in units of the metric's curvature along the first gradient, g . g m g / g . g.
         ease: Factor on mu after a full step.
         strain: Factor on mu after a partial step.
         retreat: Factor on mu after a rejected step.
@@ -69,36 +69,44 @@ class DampedNatural(Direction):
 
     examples: int = 1024
     iterations: int = 15
-    damping: float = 0.1
+    damping: float = 0.01
     ease: float = 1 / 3
     strain: float = 1.5
     retreat: float = 4.0
 
     def __post_init__(self) -> None:
         for name in ("examples", "iterations"):
-            if getattr(self, name) < 1:
-                raise ConfigError.of(f"direction.{name}", getattr(self, name), "an integer of at least 1")
-        if not self.damping > 0:
-            raise ConfigError.of("direction.damping", self.damping, "a number above 0")
+            whole("direction." + name, getattr(self, name))
+        for name in ("damping", "ease", "strain", "retreat"):
+            positive("direction." + name, getattr(self, name))
 
     def propose(self, walk: Walk) -> Tensor:
         """Return the damped natural gradient on a fresh set of reference inputs."""
-        memory = walk.memory.setdefault("natural", {"mu": self.damping})
+        memory = walk.memory.setdefault("natural", {})
         inputs, outputs = walk.reference.draw("round", walk.step, self.examples)
         local = walk.metric.at(walk.network, inputs)
         free = None if walk.mask is None else walk.mask.to(walk.weights)
         gradient = local.gradient(outputs)
         if free is not None:
             gradient.mul_(free)
-        mu = memory["mu"]
+        square = gradient.dot(gradient)
+        if not bool(square > 0):
+            return torch.zeros_like(gradient)
 
-        def damped(v: Tensor) -> Tensor:
+        def projected(v: Tensor) -> Tensor:
             gv = local.mv(v)
-            return (gv if free is None else gv.mul_(free)).add_(v, alpha=mu)
+            return gv if free is None else gv.mul_(free)
 
-        return conjugate_gradient(damped, gradient.neg_(), self.iterations)
+        if "mu" not in memory:
+            curvature = float(gradient.dot(projected(gradient)) / square)
+            memory["mu"] = self.damping * (curvature if curvature > 0 else 1.0)
+        mu = memory["mu"]
+        return conjugate_gradient(lambda v: projected(v).add_(v, alpha=mu), gradient.neg_(), self.iterations)
 
     def accepted(self, walk: Walk, size: float) -> None:
         """Adapt the damping to the step that was taken."""
+        memory = walk.memory["natural"]
+        if "mu" not in memory:
+            return
         factor = self.ease if size >= 1 else self.strain if size > 0 else self.retreat
-        walk.memory["natural"]["mu"] *= factor
+        memory["mu"] *= factor

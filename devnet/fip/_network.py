@@ -62,15 +62,16 @@ class Network:
 
         return outputs
 
-    def gradient(self, loss: Tensor, out: Tensor | None = None) -> Tensor:
-        """Return the gradient of a scalar with respect to the flat weights.
+    def gradient(self, outputs: Tensor, seed: Tensor | None = None, out: Tensor | None = None) -> Tensor:
+        """Return ``J^T seed``: a gradient with respect to the flat weights.
 
         Args:
-            loss: Scalar computed from ``self(inputs)``.
+            outputs: A scalar loss, or outputs of ``self(inputs)``.
+            seed: Derivative with respect to the outputs, of their shape; None for a scalar.
             out: Vector to fill, or None for a new one.
 
         Returns:
-            Vector ``[P]``; zero where the loss does not depend on a weight.
+            Vector ``[P]``; zero where the outputs do not depend on a weight.
         """
-        pieces = torch.autograd.grad(loss, self._moving, allow_unused=True, materialize_grads=True)
+        pieces = torch.autograd.grad(outputs, self._moving, seed, allow_unused=True, materialize_grads=True)
         return torch.cat([g.reshape(-1) for g in pieces], out=out)

@@ -19,14 +19,14 @@ from devnet.fip._walk import Walk
 class Objective(ABC):
     """The secondary goal of a path."""
 
-    def begin(self, walk: Walk) -> None:
+    def begin(self, walk: Walk) -> None:  # noqa: B027  (a hook)
         """Prepare the walk before its first way-point; by default nothing.
 
         Raises:
             ConfigError: The objective does not fit the network.
         """
 
-    def update(self, walk: Walk) -> None:
+    def update(self, walk: Walk) -> None:  # noqa: B027  (a hook)
         """Renew what depends on the live weights (a mask, a target) before a step; by default nothing."""
 
     @abstractmethod
@@ -40,10 +40,10 @@ class Objective(ABC):
             A scalar of at least 0, which is 0 where the goal is reached, and a vector ``[P]``.
         """
 
-    def constrain(self, walk: Walk) -> None:
+    def constrain(self, walk: Walk) -> None:  # noqa: B027  (a hook)
         """Apply the proximal map to the live weights in place; by default nothing."""
 
-    def finish(self, walk: Walk) -> None:
+    def finish(self, walk: Walk) -> None:  # noqa: B027  (a hook)
         """Make the goal hold exactly at the end of the path, where it is a constraint; by default nothing."""
 
 

@@ -59,7 +59,11 @@ class Path:
             raise ConfigError.of("path.steps", "no way-point", "at least one way-point")
         put = object.__setattr__
         put(self, "steps", frozen_array("path.steps", self.steps, np.int64, (count,), low=0))
-        put(self, "deltas", frozen_array("path.deltas", self.deltas, self.deltas.dtype, (count, self.layout.size)))
+        put(
+            self,
+            "deltas",
+            frozen_array("path.deltas", self.deltas, self.deltas.dtype, (count, self.layout.size)),
+        )
         for name in _SERIES:
             put(self, name, frozen_array(f"path.{name}", getattr(self, name), np.float64, (count,)))
 
@@ -97,11 +101,18 @@ class Path:
         """
         arrays: dict[str, npt.NDArray[Any]] = {"steps": self.steps, "deltas": self.deltas}
         arrays.update({name: getattr(self, name) for name in _SERIES})
-        metadata = {"format": FORMAT, "stop": self.stop.value, "key": str(self.key), "layout": self.layout.metadata()}
+        metadata = {
+            "format": FORMAT,
+            "stop": self.stop.value,
+            "key": str(self.key),
+            "layout": self.layout.metadata(),
+        }
         return arrays, metadata
 
     @staticmethod
-    def from_tensors(arrays: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, Any], module: nn.Module) -> Path:
+    def from_tensors(
+        arrays: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, Any], module: nn.Module
+    ) -> Path:
         """Bring back a path that ``to_tensors`` took apart.
 
         Args:
@@ -130,7 +141,9 @@ class Path:
             if series["deltas"].dtype.kind != "f" or series["deltas"].ndim != 2:
                 raise CorruptFileError("path: deltas is not a matrix of floating-point numbers")
         except (KeyError, TypeError, ValueError) as error:
-            raise CorruptFileError(f"path: {type(error).__name__} in its metadata or arrays: {error}") from error
+            raise CorruptFileError(
+                f"path: {type(error).__name__} in its metadata or arrays: {error}"
+            ) from error
         counted = [n for n, c in zip(layout.names, layout.counted, strict=False) if c]
         if layout_of(module, layout.names, counted) != layout:
             raise ConfigError.of("module", type(module).__name__, "the module from which the path started")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, final
 
 from devnet._core.errors import ConfigError
+from devnet.fip._checks import whole
 from devnet.fip._direction import Direction, PenalizedGradient
 from devnet.fip._metric import Fisher, Metric
 from devnet.fip._objective import Objective, Stay
@@ -56,7 +57,5 @@ class Problem:
             value = getattr(self, name)
             if not isinstance(value, kind):
                 raise ConfigError.of(name, value, f"a {kind.__name__} of devnet.fip")
-        for name, least in (("keep", 2), ("probe", 1)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ConfigError.of(name, value, f"an integer of at least {least}")
+        whole("keep", self.keep, 2)
+        whole("probe", self.probe)

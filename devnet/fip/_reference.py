@@ -11,6 +11,7 @@ from torch import Tensor
 
 from devnet._core.errors import ConfigError
 from devnet._core.random import Key
+from devnet.fip._batches import Batches
 from devnet.fip._network import Network
 
 
@@ -32,7 +33,9 @@ def as_inputs(field: str, inputs: Any, like: Tensor) -> Tensor:
         inputs = torch.from_numpy(np.array(inputs))
     if not isinstance(inputs, Tensor) or inputs.ndim < 1 or len(inputs) == 0:
         held = tuple(inputs.shape) if isinstance(inputs, Tensor) else type(inputs).__name__
-        raise ConfigError.of(field, held, "a tensor or array with at least one example along its first dimension")
+        raise ConfigError.of(
+            field, held, "a tensor or array with at least one example along its first dimension"
+        )
     if inputs.is_floating_point():
         inputs = inputs.to(like)
         if not bool(inputs.isfinite().all()):
@@ -76,60 +79,37 @@ class Reference:
             outputs = network.outputs(inputs)
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
             why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise ConfigError.of("inputs", tuple(inputs.shape), f"inputs that the module takes ({why})") from error
+            raise ConfigError.of(
+                "inputs", tuple(inputs.shape), f"inputs that the module takes ({why})"
+            ) from error
         if not isinstance(outputs, Tensor) or outputs.ndim < 2 or len(outputs) != len(inputs):
             raise ConfigError.of("module", "its outputs", "a module that returns one tensor [N, ..., C]")
         if not outputs.is_floating_point() or not bool(outputs.isfinite().all()):
-            raise ConfigError.of("module", "its outputs", "a module whose outputs are finite floating-point numbers")
+            raise ConfigError.of(
+                "module", "its outputs", "a module whose outputs are finite floating-point numbers"
+            )
         few = inputs[:16]
         if not torch.equal(network.outputs(few), network.outputs(few)):
-            raise ConfigError.of("module", "a random output", "a module that draws nothing in evaluation mode")
+            raise ConfigError.of(
+                "module", "a random output", "a module that draws nothing in evaluation mode"
+            )
         return Reference(inputs, outputs, key)
 
     def __len__(self) -> int:
         """Number of examples."""
         return len(self.inputs)
 
-    def _take(self, index: np.ndarray) -> tuple[Tensor, Tensor]:
+    def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Return inputs and outputs of the numbered examples."""
-        where = torch.from_numpy(index).to(self.inputs.device)
-        return self.inputs.index_select(0, where), self.outputs.index_select(0, where)
+        return self.inputs.index_select(0, index), self.outputs.index_select(0, index)
 
     def batches(self, stream: str, size: int) -> Batches:
-        """Return mini-batches without replacement, epoch after epoch.
-
-        Args:
-            stream: Name of the random stream that orders them.
-            size: Examples a batch; at most all of them.
-
-        Returns:
-            A sequence by step number.
-        """
-        return Batches(self, stream, min(size, len(self)))
+        """Return the order of mini-batches that a stream of that name gives."""
+        return Batches(self.key.stream(stream), len(self), size, self.inputs.device)
 
     def draw(self, stream: str, step: int, size: int) -> tuple[Tensor, Tensor]:
         """Return a random subset without repetition; all examples in order where there are no more than ``size``."""
         if size >= len(self):
             return self.inputs, self.outputs
-        return self._take(self.key.stream(stream).permutation(step, len(self))[:size])
-
-
-@final
-class Batches:
-    """Mini-batches as a function of the step: batch ``t`` is the same wherever a walk is taken up."""
-
-    def __init__(self, reference: Reference, stream: str, size: int) -> None:
-        self._reference = reference
-        self._stream = reference.key.stream(stream)
-        self._size = size
-        self._each = len(reference) // size
-        self._epoch = -1
-        self._order = np.empty(0, dtype=np.int64)
-
-    def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
-        """Return inputs and reference outputs of batch ``step``."""
-        epoch, place = divmod(step, self._each)
-        if epoch != self._epoch:
-            self._order = self._stream.permutation(epoch, len(self._reference))
-            self._epoch = epoch
-        return self._reference._take(self._order[place * self._size : (place + 1) * self._size])
+        index = self.key.stream(stream).permutation(step, len(self))[:size]
+        return self.take(torch.from_numpy(index).to(self.inputs.device))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import final
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from devnet._core.errors import ConfigError
+from devnet.fip._checks import whole, within
 from devnet.fip._walk import Walk
 
 
@@ -34,7 +35,8 @@ def threshold(score: Tensor, cut: int) -> Tensor:
     """
     if score.device.type == "cpu":
         # Ten times as fast as kthvalue.
-        return torch.as_tensor(np.partition(score.numpy(), cut - 1)[cut - 1])
+        wide = score if score.element_size() >= 4 else score.float()
+        return torch.as_tensor(np.partition(wide.numpy(), cut - 1)[cut - 1])
     return score.kthvalue(cut).values
 
 
@@ -70,13 +72,10 @@ class MetricSaliency(Saliency):
     decay: float = 0.8
 
     def __post_init__(self) -> None:
-        if not self.floor >= 0:
-            raise ConfigError.of("saliency.floor", self.floor, "a number of at least 0")
-        if not 0 <= self.decay < 1:
-            raise ConfigError.of("saliency.decay", self.decay, "a number in [0, 1)")
+        within("saliency.floor", self.floor, 0.0, math.inf)
+        within("saliency.decay", self.decay, 0.0, 1.0)
         for name in ("examples", "probes", "every"):
-            if getattr(self, name) < 1:
-                raise ConfigError.of(f"saliency.{name}", getattr(self, name), "an integer of at least 1")
+            whole("saliency." + name, getattr(self, name))
 
     def __call__(self, walk: Walk) -> Tensor:
         """Return the scores at the live weights."""

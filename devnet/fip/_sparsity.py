@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from devnet._core.errors import ConfigError
+from devnet.fip._checks import whole, within
 from devnet.fip._objective import Objective, off_mask_energy, zero_off_mask
 from devnet.fip._saliency import MetricSaliency, Saliency, threshold
 from devnet.fip._walk import Walk
@@ -38,28 +39,28 @@ class Sparsity(Objective):
     refresh: int = 20
 
     def __post_init__(self) -> None:
-        if not 0 <= self.target < 1:
-            raise ConfigError.of("sparsity", self.target, "a share of weights in [0, 1)")
+        within("sparsity", self.target, 0.0, 1.0)
         if not 0 < self.approach <= 1:
             raise ConfigError.of("objective.approach", self.approach, "a share of the path in (0, 1]")
-        if self.refresh < 1:
-            raise ConfigError.of("objective.refresh", self.refresh, "an integer of at least 1")
+        whole("objective.refresh", self.refresh)
 
     def _tau(self, walk: Walk) -> float:
         """Return how far the plane has come, 0 to 1."""
         return min(1.0, walk.progress / self.approach)
 
-    def _choose(self, walk: Walk, tau: float) -> Tensor:
-        """Return the plane of the moment: True where weights stay."""
+    def _plane(self, walk: Walk, score: Tensor, sparsity: float) -> Tensor:
+        """Return True where weights stay on the plane of that sparsity, by a score."""
         counted = self._counted(walk)
-        cut = round(self.target * (1.0 - (1.0 - tau) ** 3) * int(counted.sum()))
-        mask = torch.ones_like(counted)
-        if cut > 0:
-            score = self.saliency(walk).masked_fill_(~counted, math.inf)
-            # Ties with the last weight to go leave with it: at least the target is reached, never less.
-            mask = score > threshold(score, cut)
-            mask |= ~counted
-        return mask
+        cut = round(sparsity * int(counted.sum()))
+        if cut == 0:
+            return torch.ones_like(counted)
+        score = score.masked_fill(~counted, math.inf)
+        # Ties with the last weight to go leave with it: at least the target is reached, never less.
+        return score > threshold(score, cut)
+
+    def _choose(self, walk: Walk, tau: float) -> Tensor:
+        """Return the plane of the moment."""
+        return self._plane(walk, self.saliency(walk), self.target * (1.0 - (1.0 - tau) ** 3))
 
     @staticmethod
     def _counted(walk: Walk) -> Tensor:
@@ -83,8 +84,8 @@ class Sparsity(Objective):
             zero_off_mask(walk.weights, walk.mask)
 
     def value_and_grad(self, walk: Walk) -> tuple[Tensor, Tensor]:
-        """Return half the squared distance to the plane of the moment, and its gradient."""
-        return off_mask_energy(walk.weights, walk.mask)
+        """Return half the squared distance to the nearest network of the target sparsity, and its gradient."""
+        return off_mask_energy(walk.weights, self._plane(walk, walk.weights.abs(), self.target))
 
     def constrain(self, walk: Walk) -> None:
         """Contract the weights off the plane; to zero once the plane is fixed."""

@@ -11,12 +11,8 @@ import torch
 from torch import Tensor
 
 from devnet._core.errors import ConfigError
+from devnet.fip._checks import positive, whole, within
 from devnet.fip._walk import Walk
-
-
-def _positive(field: str, value: float) -> None:
-    if not (value > 0 and math.isfinite(value)):
-        raise ConfigError.of(field, value, "a finite number above 0")
 
 
 class Step(ABC):
@@ -47,7 +43,7 @@ class Fixed(Step):
     size: float = 1.0
 
     def __post_init__(self) -> None:
-        _positive("step.size", self.size)
+        positive("step.size", self.size)
 
     def take(self, walk: Walk, direction: Tensor) -> float:
         """Add ``size`` times the direction."""
@@ -67,7 +63,7 @@ class UnitLength(Step):
     length: float = 0.01
 
     def __post_init__(self) -> None:
-        _positive("step.length", self.length)
+        positive("step.length", self.length)
 
     def take(self, walk: Walk, direction: Tensor) -> float:
         """Add the direction scaled to the length; a zero direction moves nothing."""
@@ -94,11 +90,10 @@ class Adam(Step):
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        _positive("step.rate", self.rate)
-        _positive("step.epsilon", self.epsilon)
-        for name in ("beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError.of(f"step.{name}", getattr(self, name), "a number in [0, 1)")
+        positive("step.rate", self.rate)
+        positive("step.epsilon", self.epsilon)
+        within("step.beta1", self.beta1, 0.0, 1.0)
+        within("step.beta2", self.beta2, 0.0, 1.0)
 
     def state(self, like: Tensor) -> dict[str, Any]:
         """Return the moments before the first step, for a vector like this one."""
@@ -133,11 +128,11 @@ class Adam(Step):
 @final
 @dataclass(frozen=True)
 class Backtrack(Step):
-    """The first of several multiples that lowers the functional distance on inputs held out of the direction.
+    """The first of several multiples that lowers the functional distance on a fixed set of reference inputs.
 
     Attributes:
         sizes: Multiples to try, in this order.
-        examples: Held-out reference inputs; where there are too few, all reference inputs.
+        examples: Reference inputs in that set, drawn once; all of them where there are no more.
     """
 
     sizes: tuple[float, ...] = (1.0, 0.5, 0.25)
@@ -147,13 +142,12 @@ class Backtrack(Step):
         if not self.sizes:
             raise ConfigError.of("step.sizes", self.sizes, "at least one multiple above 0")
         for size in self.sizes:
-            _positive("step.sizes", size)
-        if self.examples < 1:
-            raise ConfigError.of("step.examples", self.examples, "an integer of at least 1")
+            positive("step.sizes", size)
+        whole("step.examples", self.examples)
 
     def take(self, walk: Walk, direction: Tensor) -> float:
         """Try the multiples; leave the weights as they were where none helps."""
-        inputs, outputs = walk.reference.draw("held out", 0, self.examples)
+        inputs, outputs = walk.reference.draw("check", 0, self.examples)
         origin = walk.weights.clone()
         before = walk.distance(inputs, outputs)
         for size in self.sizes:

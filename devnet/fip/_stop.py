@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import final
 
-from devnet._core.errors import ConfigError
+from devnet.fip._checks import whole, within
 
 
 @final
@@ -51,13 +52,11 @@ class StopWhen:
 
     def __post_init__(self) -> None:
         for name in ("steps", "stalled"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError.of(f"stop.{name}", value, "an integer of at least 1")
+            whole("stop." + name, getattr(self, name))
         for name in ("distance_below", "distance_above"):
             value = getattr(self, name)
-            if value is not None and not value >= 0:
-                raise ConfigError.of(f"stop.{name}", value, "None or a number of at least 0")
+            if value is not None:
+                within("stop." + name, value, 0.0, math.inf)
 
     def reason(self, step: int, distance: float, rejected: int) -> Stop | None:
         """Return why a walk ends at a way-point, or None where it goes on.

@@ -47,7 +47,7 @@ class _Recorder:
         weights = walk.weights[self._counted]
         for name, value in {
             "steps": walk.step,
-            "deltas": delta.cpu().numpy(),
+            "deltas": (delta if delta.element_size() >= 4 else delta.float()).cpu().numpy(),
             "distance": distance,
             "objective": float(walk.objective.value_and_grad(walk)[0]),
             "weight_distance": float(delta.norm()),

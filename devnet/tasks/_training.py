@@ -15,6 +15,8 @@ from devnet._core import progress
 from devnet._core.errors import ConfigError, HealthError
 from devnet._core.random import Key, as_key
 from devnet.fip import Adam, Network
+from devnet.fip._batches import Batches
+from devnet.fip._checks import whole
 from devnet.fip._reference import as_inputs
 
 
@@ -101,24 +103,18 @@ def descend(
         ConfigError: Inputs, labels or a number do not fit.
         HealthError: The weights left the finite numbers.
     """
-    for name, value in (("steps", steps), ("batch", batch)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ConfigError.of(name, value, "an integer of at least 1")
+    whole("steps", steps)
+    whole("batch", batch)
     network = Network(module)
     x = as_inputs("inputs", inputs, network.weights)
     y = as_labels(labels, x)
-    size = min(batch, len(x))
-    each = len(x) // size
+    batches = Batches(key.stream("batches"), len(x), batch, x.device)
     optimizer = Adam(rate)
     state = optimizer.state(network.weights)
     out = torch.empty_like(network.weights)
-    order = np.empty(0, dtype=np.int64)
     with progress.task("train", steps) as tick:
         for step in range(steps):
-            epoch, place = divmod(step, each)
-            if place == 0:
-                order = key.stream("batches").permutation(epoch, len(x))
-            index = torch.from_numpy(order[place * size : (place + 1) * size]).to(x.device)
+            index = batches[step]
             loss = nn.functional.cross_entropy(network(x.index_select(0, index)), y.index_select(0, index))
             direction = network.gradient(loss, out=out).neg_()
             with torch.no_grad():
@@ -157,7 +153,10 @@ def accuracy(module: nn.Module, inputs: Any, labels: Any) -> float:
     module.eval()
     try:
         with torch.no_grad():
-            right = sum(int((module(a).argmax(-1) == b).sum()) for a, b in zip(x.split(2048), y.split(2048), strict=True))
+            right = sum(
+                int((module(a).argmax(-1) == b).sum())
+                for a, b in zip(x.split(2048), y.split(2048), strict=True)
+            )
     finally:
         module.train(training)
     return right / len(x)

@@ -8,16 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from devnet._core.errors import ConfigError
 from devnet._core.random import as_key
 from devnet.fip import Damage, Network
+from devnet.fip._checks import within
 from devnet.fip._saliency import threshold
 from devnet.tasks._training import descend
-
-
-def _check(sparsity: float) -> None:
-    if not 0 <= sparsity < 1:
-        raise ConfigError.of("sparsity", sparsity, "a share of weights in [0, 1)")
 
 
 def _largest(network: Network, sparsity: float) -> Tensor:
@@ -61,7 +56,7 @@ def magnitude_pruning(
         ConfigError: An argument does not fit.
         HealthError: The weights left the finite numbers.
     """
-    _check(sparsity)
+    within("sparsity", sparsity, 0.0, 1.0)
     off = ~_largest(Network(module), sparsity)
 
     def constrain(network: Network, step: int) -> None:
@@ -108,7 +103,7 @@ def gradual_magnitude_pruning(
         ConfigError: An argument does not fit.
         HealthError: The weights left the finite numbers.
     """
-    _check(sparsity)
+    within("sparsity", sparsity, 0.0, 1.0)
     off: list[Tensor] = []
 
     def constrain(network: Network, step: int) -> None:

@@ -1,0 +1,54 @@
+"""Checks of single fields that many nouns share; each raises one clear line."""
+
+from __future__ import annotations
+
+import math
+
+from devnet._core.errors import ConfigError
+
+
+def whole(field: str, value: object, least: int = 1) -> None:
+    """Refuse what is not a whole number of at least ``least``.
+
+    Args:
+        field: Name that the error shall show.
+        value: What was given.
+        least: Smallest allowed number.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError.of(field, value, f"an integer of at least {least}")
+
+
+def positive(field: str, value: float) -> None:
+    """Refuse what is not a finite number above 0.
+
+    Args:
+        field: Name that the error shall show.
+        value: What was given.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise ConfigError.of(field, value, "a finite number above 0")
+
+
+def within(field: str, value: float, low: float, high: float, *, closed: bool = False) -> None:
+    """Refuse what is not a number with ``low <= value < high`` (``<= high`` where the range is closed).
+
+    Args:
+        field: Name that the error shall show.
+        value: What was given.
+        low: Smallest allowed number.
+        high: End of the range.
+        closed: Whether the end belongs to the range.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not (low <= value < high or (closed and value == high)):
+        raise ConfigError.of(field, value, f"a number in [{low:g}, {high:g}{']' if closed else ')'}")
