@@ -25,7 +25,7 @@ def fetch(name: str) -> Path:
         CorruptFileError: What came does not have the published digest.
     """
     if name not in REGISTRY:
-        raise ConfigError.of("data", name, f"one of {', '.join(REGISTRY)}; digits comes with scikit-learn")
+        raise ConfigError("data", name, f"one of {', '.join(REGISTRY)}; digits comes with scikit-learn")
     import pooch
     from requests.exceptions import RequestException
 

@@ -56,9 +56,7 @@ class ImageSet:
             object.__setattr__(self, x, images)
             object.__setattr__(self, y, frozen_array(y, getattr(self, y), np.int64, (len(images),), low=0))
         if len(self.y_train) == 0 or len(self.y_test) == 0:
-            raise ConfigError.of(
-                self.name, "no images", "at least one image for training and one for the test"
-            )
+            raise ConfigError(self.name, "no images", "at least one image for training and one for the test")
 
     @property
     def image_shape(self) -> tuple[int, int]:
@@ -88,7 +86,7 @@ def load_images(name: str) -> ImageSet:
         return _digits()
     place = where(name)
     if place is None:
-        raise ConfigError.of(
+        raise ConfigError(
             "data",
             f"{name}: not on this machine",
             f"a folder that holds {REGISTRY[name].packed} as DEVNET_DATA, or run: devnet data fetch {name}",
@@ -119,7 +117,7 @@ def where(name: str) -> Path | None:
         ConfigError: Unknown name.
     """
     if name not in REGISTRY:
-        raise ConfigError.of("data", name, f"one of {', '.join(NAMES)}")
+        raise ConfigError("data", name, f"one of {', '.join(NAMES)}")
     entry = REGISTRY[name]
     folder = os.environ.get("DEVNET_DATA")
     if folder and (packed := Path(folder) / entry.packed).is_file():

@@ -120,7 +120,7 @@ def _pack(noun: Noun) -> tuple[Arrays, dict[str, Any]]:
                 {"learning": noun.learning.model_dump(mode="json"), "activity": noun.activity},
             )
         case _:
-            raise ConfigError.of("noun", type(noun).__name__, "a Sheet, Recording or Wiring")
+            raise ConfigError("noun", type(noun).__name__, "a Sheet, Recording or Wiring")
     arrays, sheet = _pack(noun.sheet)
     metadata = extra | {
         "sheet": sheet,
@@ -163,7 +163,7 @@ def _recording(arrays: Arrays, metadata: dict[str, Any]) -> Recording:
 
 def _wiring(arrays: Arrays, metadata: dict[str, Any]) -> Wiring:
     if arrays["weights"].ndim != 2:
-        raise ConfigError.of("Wiring.weights", arrays["weights"].shape, "an array of shape (n, M)")
+        raise ConfigError("Wiring.weights", arrays["weights"].shape, "an array of shape (n, M)")
     fields: dict[str, Any] = {name: arrays[name] for name in _WIRING}
     return Wiring(
         **_common(arrays, metadata),

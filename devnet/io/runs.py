@@ -6,8 +6,8 @@
     summary.json   all numbers
     manifest.json  bytes and SHA-256 of every file
 
-A stage depends on files of the stages before it; its ``stage.json`` lists the digests of what it read, so a stage
-whose source has changed since is run again.
+A stage depends on stages before it; its ``stage.json`` holds the digests of theirs, so a stage whose source has been
+run again since is run again too.
 """
 
 from __future__ import annotations
@@ -187,8 +187,8 @@ class RunFolder:
         }
         write_json(stage.folder / "stage.json", record)
 
-    def _sources(self, after: Sequence[str]) -> dict[str, Any]:
-        return {name: self.record(name)["files"] for name in after}
+    def _sources(self, after: Sequence[str]) -> dict[str, str]:
+        return {name: digest(self.path / name / "stage.json") for name in after}
 
     def write_manifest(self) -> None:
         """Write bytes and SHA-256 of every file of the run into ``manifest.json``."""
@@ -252,7 +252,7 @@ def read_json(path: Path) -> dict[str, Any]:
             raise CorruptFileError(f"{path}: larger than {_MOST_JSON} bytes")
         value: Any = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
-        raise ConfigError.of("path", str(path), "a file that exists") from None
+        raise ConfigError("path", str(path), "a file that exists") from None
     except OSError as error:
         raise StorageError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError):

@@ -74,7 +74,7 @@ def write_tensors(
         # The format knows neither byte order nor strides.
         plain[name] = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(array.shape)
         if plain[name].dtype not in _TYPES.values():
-            raise ConfigError.of(name, f"array of {array.dtype}", f"an array of {', '.join(_TYPES)}")
+            raise ConfigError(name, f"array of {array.dtype}", f"an array of {', '.join(_TYPES)}")
     head = {"kind": kind, "metadata": metadata, "schema": SCHEMA, "version": library_version()}
     head["sha256"] = _digest(plain, head)
     write_bytes(path, safetensors.numpy.save(plain, {"devnet": _canonical(head)}))
@@ -126,11 +126,11 @@ def _bytes(path: Path) -> bytes:
     try:
         info = path.stat()
         if not stat.S_ISREG(info.st_mode):  # a pipe or device could block or never end
-            raise ConfigError.of("path", str(path), "a regular file")
+            raise ConfigError("path", str(path), "a regular file")
         with path.open("rb") as file:
             data = file.read(info.st_size)
     except (FileNotFoundError, NotADirectoryError):
-        raise ConfigError.of("path", str(path), "a file that exists") from None
+        raise ConfigError("path", str(path), "a file that exists") from None
     except (OSError, ValueError) as error:
         raise StorageError(f"{path}: cannot be read ({error})") from None
     if len(data) < 8:
