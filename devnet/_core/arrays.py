@@ -35,19 +35,25 @@ def frozen_array(
     Raises:
         ConfigError: Wrong type, shape or range, or an entry that is not finite.
     """
-    raw = np.asarray(value)
+    try:
+        raw = np.asarray(value)
+    except ValueError:
+        raise ConfigError(name, value, "an array: rows of equal length") from None
     wanted = np.dtype(dtype)
     if raw.size and not np.can_cast(raw.dtype, wanted, casting="same_kind"):
-        raise ConfigError.of(name, f"array of {raw.dtype}", f"an array of {wanted}")
+        raise ConfigError(name, f"array of {raw.dtype}", f"an array of {wanted}")
     if raw.ndim != len(shape) or any(w is not None and w != n for w, n in zip(shape, raw.shape, strict=True)):
         text = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ")"
-        raise ConfigError.of(name, f"array of shape {raw.shape}", f"an array of shape {text}")
-    array = raw if raw.dtype == wanted and not raw.flags.writeable else raw.astype(wanted, copy=True)
+        raise ConfigError(name, f"array of shape {raw.shape}", f"an array of shape {text}")
+    with np.errstate(over="ignore"):  # what does not fit becomes infinite and is refused below
+        array = raw if raw.dtype == wanted and not raw.flags.writeable else raw.astype(wanted, copy=True)
+    if wanted.kind in "iu" and not np.array_equal(array, raw):
+        raise ConfigError(name, f"array of {raw.dtype}", f"whole numbers that fit into {wanted}")
     if array.size and wanted.kind == "f" and not np.isfinite(array).all():
-        raise ConfigError.of(name, "an array with NaN or infinity", "finite numbers")
+        raise ConfigError(name, "an array with NaN or infinity", "finite numbers")
     if array.size and low is not None and array.min() < low:
-        raise ConfigError.of(name, array.min().item(), f"entries of at least {low}")
+        raise ConfigError(name, array.min().item(), f"entries of at least {low}")
     if array.size and high is not None and array.max() > high:
-        raise ConfigError.of(name, array.max().item(), f"entries of at most {high}")
+        raise ConfigError(name, array.max().item(), f"entries of at most {high}")
     array.flags.writeable = False
     return array

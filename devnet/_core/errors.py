@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 
 class DevnetError(Exception):
@@ -43,10 +44,19 @@ class ConfigError(DevnetError):
         self.problems = (Problem(field, value, allowed), *more)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Workers send their errors home, and an exception is otherwise rebuilt from its text alone.
+        return _rebuilt, (type(self), self.problems)
+
     @classmethod
     def of(cls, field: str, value: object, allowed: str) -> ConfigError:
         """Build the error of a single wrong field."""
         return cls(field, value, allowed)
+
+
+def _rebuilt(kind: type[ConfigError], problems: tuple[Problem, ...]) -> ConfigError:
+    first, *more = problems
+    return kind(first.field, first.value, first.allowed, more=more)
 
 
 class MissingDependencyError(ConfigError):

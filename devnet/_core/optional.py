@@ -20,10 +20,11 @@ def require(module: str, *, extra: str) -> ModuleType:
 
     Raises:
         MissingDependencyError: The library is not installed.
+        ImportError: It is, and something that it needs itself is not.
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
         if error.name is not None and error.name.partition(".")[0] != module.partition(".")[0]:
             raise
-        raise MissingDependencyError.of(module, "not installed", f"pip install 'devnet[{extra}]'") from None
+        raise MissingDependencyError(module, "not installed", f"pip install 'devnet[{extra}]'") from None

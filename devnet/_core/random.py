@@ -150,7 +150,7 @@ class Stream:
     def _words4(self, step: int, n: int, draw: int) -> npt.NDArray[np.uint32]:
         """Return words laid out as ``[block, lane word, counter in block]``."""
         if not (0 <= step < 2**32 and 0 <= draw < 2**32):
-            raise ConfigError.of("step", (step, draw), "step and draw numbers in [0, 2^32)")
+            raise ConfigError("step", (step, draw), "step and draw numbers in [0, 2^32)")
         blocks = -(-n // BLOCK)
         counters = np.arange(blocks * LANES, dtype=np.uint64)
         words = philox((counters, step, draw, stream_id(self.name)), self.key.words)
@@ -194,7 +194,7 @@ class Key:
 
     def __post_init__(self) -> None:
         if not 0 <= self.value < 2**64:
-            raise ConfigError.of("rng", self.value, "a key in [0, 2^64)")
+            raise ConfigError("rng", self.value, "a key in [0, 2^64)")
 
     @property
     def words(self) -> tuple[int, int]:
@@ -234,7 +234,7 @@ def as_key(rng: Any) -> Key:
     if isinstance(rng, Key):
         return rng
     if isinstance(rng, (np.random.RandomState, bool)):
-        raise ConfigError.of("rng", rng, "None, an int, a SeedSequence, a numpy Generator or a Key")
+        raise ConfigError("rng", rng, "None, an int, a SeedSequence, a numpy Generator or a Key")
     if isinstance(rng, np.random.BitGenerator):
         rng = np.random.Generator(rng)
     if isinstance(rng, np.random.Generator):
@@ -242,7 +242,7 @@ def as_key(rng: Any) -> Key:
     try:
         sequence = rng if isinstance(rng, np.random.SeedSequence) else np.random.SeedSequence(rng)
     except (TypeError, ValueError):
-        raise ConfigError.of(
+        raise ConfigError(
             "rng", rng, "None, a non-negative int, a SeedSequence, a numpy Generator or a Key"
         ) from None
     low, high = sequence.generate_state(2, np.uint32)

@@ -13,6 +13,9 @@ from shapely.validation import explain_validity
 from devnet._core.errors import ConfigError
 from devnet.spec import ScaffoldSpec
 
+LARGEST = 1e9
+"""Largest coordinate: up to here positions in double precision are exact to 1e-6 of a unit."""
+
 
 @dataclass(frozen=True)
 class Scaffold:
@@ -40,8 +43,10 @@ class Scaffold:
             ConfigError: An outline or hole crosses itself, a hole leaves the outline, or the seed cell is outside.
         """
         outline = Polygon(spec.outline)
+        if max(abs(c) for corner in spec.outline for c in corner) > LARGEST:
+            raise ConfigError("scaffold.outline", spec.outline, f"coordinates of at most {LARGEST:g}")
         if not outline.is_valid or outline.area == 0:
-            raise ConfigError.of(
+            raise ConfigError(
                 "scaffold.outline",
                 explain_validity(outline),
                 "a polygon that does not cross itself and has an area",
@@ -49,16 +54,16 @@ class Scaffold:
         for number, corners in enumerate(spec.holes):
             field = f"scaffold.holes.{number}"
             if len(corners) < 3 or not (hole := Polygon(corners)).is_valid or hole.area == 0:
-                raise ConfigError.of(field, corners, "a polygon that does not cross itself and has an area")
+                raise ConfigError(field, corners, "a polygon that does not cross itself and has an area")
             if not outline.contains(hole):
-                raise ConfigError.of(field, corners, "a hole that lies inside the outline")
+                raise ConfigError(field, corners, "a hole that lies inside the outline")
         polygon = Polygon(spec.outline, spec.holes)
         if not polygon.is_valid:
-            raise ConfigError.of(
+            raise ConfigError(
                 "scaffold.holes", explain_validity(polygon), "holes that do not touch one another"
             )
         if not polygon.contains(Point(spec.seed_cell)):
-            raise ConfigError.of(
+            raise ConfigError(
                 "scaffold.seed_cell", spec.seed_cell, "a point inside the outline and outside every hole"
             )
         return cls(polygon, spec.seed_cell)

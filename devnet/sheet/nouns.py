@@ -52,12 +52,16 @@ class Sheet:
     def __post_init__(self) -> None:
         n, m = len(self.positions), len(self.unit_parent)
         if n == 0:
-            raise ConfigError.of("Sheet.positions", "no cells", "at least one cell")
+            raise ConfigError("Sheet.positions", "no cells", "at least one cell")
         _freeze(self, "positions", np.float64, (n, 2))
         _freeze(self, "parent", np.int32, (n,), low=-1, high=n - 1)
-        _freeze(self, "born", np.int32, (n,), low=0)
+        if np.any(self.parent >= np.arange(n)):
+            raise ConfigError(
+                "Sheet.parent", "a cell born before its mother", "mothers that come before daughters"
+            )
+        _freeze(self, "born", np.int32, (n,), low=0, high=self.sweeps)
         _freeze(self, "unit_parent", np.int32, (m,), low=0, high=n - 1)
-        _freeze(self, "emitted", np.int32, (m,), low=0)
+        _freeze(self, "emitted", np.int32, (m,), low=0, high=self.sweeps)
         _freeze(self, "unit_height", np.float64, (m,), low=0)
 
     @property
@@ -132,7 +136,7 @@ class Recording:
         _freeze(self, "time", np.int32, (len(self.time),), low=0, high=self.steps - 1)
         _freeze(self, "cell", np.int32, (len(self.time),), low=0, high=self.sheet.n - 1)
         if np.any(np.diff(self.time) < 0):
-            raise ConfigError.of("Recording.time", "steps out of order", "ascending steps")
+            raise ConfigError("Recording.time", "steps out of order", "ascending steps")
 
     @cached_property
     def active(self) -> Int[np.ndarray, " steps"]:

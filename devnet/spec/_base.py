@@ -1,38 +1,65 @@
 """The base of all specs: frozen, closed to unknown names, every number with unit and source.
 
 In TOML a number may stand alone, ``r_o = 6.0``, or carry where it comes from,
-``r_o = { value = 6.0, unit = "sheet", source = "G19, released code" }``. The unit must be the one the field is
+``r_o = { value = 6.0, unit = "length", source = "G19, released code" }``. The unit must be the one the field is
 declared with: a spec converts nothing, it only refuses what does not fit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar, cast
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from devnet._core.errors import ConfigError, Problem
 
 ASSUMED = "assumed"
 """The source of a number that is ours: chosen by the authors of devnet, published by nobody."""
 
+INT_MAX = 2**31 - 1
+"""Largest whole number of a field that states no smaller one: what compiled code can count."""
+
+Wrong = tuple[tuple[str | int, ...], Any, str]
+"""A wrong field: its path, what it held, what it may hold."""
+
 
 def quantity(default: Any, unit: str, source: str, **bounds: Any) -> Any:
-    """Declare a numeric field.
+    """Declare a numeric field: a number, or a tuple of numbers of one unit.
 
     Args:
         default: Its default, or ``...`` where it must be given.
         unit: Its unit; ``"1"`` for a pure number.
         source: Where the default comes from.
-        **bounds: ``gt``, ``ge``, ``lt``, ``le``, ``description`` as pydantic takes them.
+        **bounds: ``gt``, ``ge``, ``lt``, ``le``, ``min_length``, ``description`` as pydantic takes them.
 
     Returns:
         The pydantic field.
     """
+    if isinstance(default, int) and not {"lt", "le"} & set(bounds):
+        bounds["le"] = INT_MAX
     return Field(default, json_schema_extra={"unit": unit, "source": source}, **bounds)
+
+
+def refuse(kind: str, fields: Sequence[Wrong]) -> pydantic.ValidationError:
+    """Make the error of fields that a validator of ours refuses, so that it joins pydantic's own.
+
+    Args:
+        kind: Name of the spec.
+        fields: The wrong fields.
+
+    Returns:
+        The error, to be raised by a validator.
+    """
+    details = [
+        InitErrorDetails(
+            type=PydanticCustomError("devnet", "{allowed}", {"allowed": allowed}), loc=loc, input=value
+        )
+        for loc, value, allowed in fields
+    ]
+    return pydantic.ValidationError.from_exception_data(kind, details)
 
 
 class Spec(BaseModel):
@@ -49,26 +76,31 @@ class Spec(BaseModel):
             return handler(data)
         plain: dict[str, Any] = {}
         sources: dict[str, str] = {}
-        given = cast("Mapping[str, Any]", data)
-        for name, value in given.items():
-            declared = cls.declared(name)
-            if isinstance(value, Mapping) and declared is not None:
-                value = cast("Mapping[str, Any]", value)
-                if "value" not in value or set(value) - {"value", "unit", "source"}:
-                    raise PydanticCustomError(
-                        "quantity", "{name}: give value, unit and source and nothing else", {"name": name}
-                    )
-                if value.get("unit", declared[0]) != declared[0]:
-                    raise PydanticCustomError(
-                        "unit",
-                        "{name}: unit {given} is not allowed; give {unit}",
-                        {"name": name, "given": repr(value["unit"]), "unit": repr(declared[0])},
-                    )
-                if "source" in value:
-                    sources[name] = str(value["source"])
-                value = value["value"]
+        own: dict[str | int, Wrong] = {}
+        for name, value in cast("Mapping[str, Any]", data).items():
+            field = cls.model_fields.get(name)
+            if field is not None and isinstance(field.default, Spec) and isinstance(value, Mapping):
+                # A table that names some fields keeps the others of this part's default, not of its class.
+                value = {**field.default.tables(), **cast("Mapping[str, Any]", value)}
+            unit, _ = cls.declared(name) or (None, None)
+            if unit is not None and isinstance(value, Mapping):
+                value, source, wrong = _take_apart(cast("Mapping[str, Any]", value), unit)
+                if wrong:
+                    own[name] = ((name,), *wrong)
+                elif source is not None:
+                    sources[name] = source
+            if unit is not None and name not in own and not _is_number(value):
+                own[name] = ((name,), value, "a number")
             plain[name] = value
-        spec = handler(plain)
+        try:
+            spec = handler(plain)
+        except pydantic.ValidationError as error:
+            if own:
+                others = [field for field in _wrong_fields(error) if field[0][:1] not in {(n,) for n in own}]
+                raise refuse(cls.__name__, [*own.values(), *others]) from None
+            raise
+        if own:
+            raise refuse(cls.__name__, list(own.values()))
         spec._sources = sources
         return spec
 
@@ -119,6 +151,13 @@ class Spec(BaseModel):
         spec._sources = {name: text for name, text in self._sources.items() if name not in changes}
         return spec
 
+    def tables(self) -> dict[str, Any]:
+        """Return the fields as TOML holds them: a quantity as a table of value, unit and source."""
+        found = {name: getattr(self, name) for name in type(self).model_fields}
+        for name, value, unit, source in self.quantities():
+            found[name] = {"value": value, "unit": unit, "source": source}
+        return found
+
     def quantities(self) -> Iterator[tuple[str, Any, str, str]]:
         """Yield (name, value, unit, source) of each numeric field of this part."""
         for name in type(self).model_fields:
@@ -147,19 +186,74 @@ def build(kind: type[S], data: Mapping[str, Any], *, where: str = "") -> S:
     try:
         return kind.model_validate(data)
     except pydantic.ValidationError as error:
-        first, *more = (_problem(item, where) for item in error.errors(include_url=False))
+        first, *more = (
+            Problem(_field(loc, data, where), value, allowed) for loc, value, allowed in _wrong_fields(error)
+        )
         raise ConfigError(first.field, first.value, first.allowed, more=more) from None
 
 
-def _problem(item: Any, where: str) -> Problem:
-    path = ".".join(str(part) for part in item["loc"])
-    field = ": ".join(part for part in (where, path) if part) or "model"
-    kind: str = item["type"]
-    if kind == "extra_forbidden":
-        return Problem(field, item["input"], "no such field; remove it or correct its name")
-    if kind == "missing":
-        return Problem(field, None, "a value: the field is required")
-    message: str = item["msg"]
-    return Problem(
-        field, item["input"], message.removeprefix("Input should be ").removeprefix("Value error, ")
-    )
+def _take_apart(table: Mapping[str, Any], unit: str) -> tuple[Any, str | None, tuple[Any, str] | None]:
+    """Return value and source of a quantity's table, and what is wrong with it."""
+    value, source = table.get("value"), table.get("source")
+    if "value" not in table or set(table) - {"value", "unit", "source"}:
+        return value, None, (table, "value, unit and source and nothing else")
+    if table.get("unit", unit) != unit:
+        return value, None, (table["unit"], f"unit {unit!r}")
+    if not isinstance(source, (str, type(None))):
+        return value, None, (source, "source as text")
+    return value, source, None
+
+
+def _is_number(value: Any) -> bool:
+    """Refuse what pydantic would make a number of although nobody wrote one: text, true and false."""
+    if isinstance(value, (tuple, list)):
+        return all(_is_number(v) for v in cast("Sequence[Any]", value))
+    return not isinstance(value, (bool, str, bytes))
+
+
+def _wrong_fields(error: pydantic.ValidationError) -> list[Wrong]:
+    """Say in our words what pydantic found."""
+    found = error.errors(include_url=False)
+    inner = {item["loc"][:k] for item in found for k in range(len(item["loc"]))}
+    # A tuple of which an entry is wrong is also called too short, whatever its length.
+    return [_wrong(item) for item in found if item["type"] != "too_short" or item["loc"] not in inner]
+
+
+def _wrong(item: Any) -> Wrong:
+    loc, value, context = item["loc"], item["input"], item.get("ctx", {})
+    match item["type"]:
+        case "missing":
+            return loc, None, "a value: the field is required"
+        case "extra_forbidden":
+            return loc, value, "nothing here: there is no such field"
+        case "union_tag_not_found":
+            return (*loc, context["discriminator"].strip("'")), None, "a value: the field is required"
+        case "union_tag_invalid":
+            return (
+                (*loc, context["discriminator"].strip("'")),
+                context["tag"],
+                f"one of {context['expected_tags']}",
+            )
+        case "too_short":
+            return loc, value, f"at least {context['min_length']} entries"
+        case "string_too_short":
+            return loc, value, f"text of at least {context['min_length']} characters"
+        case "string_pattern_mismatch":
+            return loc, value, "a name of letters, digits, - and _"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return loc, value, "a table"
+        case _:
+            return loc, value, item["msg"].removeprefix("Input should be ")
+
+
+def _field(loc: tuple[str | int, ...], data: Any, where: str) -> str:
+    """Return the dotted path of a field as the user wrote it: without the tags that pydantic puts in."""
+    path: list[str] = []
+    here: Any = data
+    for part in loc:
+        table: Mapping[Any, Any] = cast("Mapping[Any, Any]", here) if isinstance(here, Mapping) else {}
+        if part == "[key]" or (part not in table and part == table.get("form")):
+            continue
+        path.append(str(part))
+        here = table.get(part)
+    return ": ".join(text for text in (where, ".".join(path)) if text) or "model"

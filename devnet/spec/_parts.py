@@ -10,20 +10,26 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from devnet.spec._base import ASSUMED, Spec, quantity
+from devnet.spec._base import ASSUMED, INT_MAX, Spec, Wrong, quantity, refuse
 
 G19 = "G19, released code"
 M20 = "M20, released code"
 
 Point = tuple[float, float]
+Count = Annotated[int, Field(ge=1, le=INT_MAX)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Name = Annotated[str, Field(pattern="^[A-Za-z0-9_-]+$")]
+"""Name of a part: it becomes a TOML key and part of file names."""
 
 
 class ScaffoldSpec(Spec):
     """A closed region of the plane in which cells live: a polygon with holes, and where the first cell sits."""
 
-    outline: tuple[Point, ...] = Field(min_length=3, description="corners in order, not repeated at the end")
-    holes: tuple[tuple[Point, ...], ...] = ()
-    seed_cell: Point
+    outline: tuple[Point, ...] = quantity(
+        ..., "length", ASSUMED, min_length=3, description="corners in order, not repeated at the end"
+    )
+    holes: tuple[tuple[Point, ...], ...] = quantity((), "length", ASSUMED)
+    seed_cell: Point = quantity(..., "length", ASSUMED)
 
 
 class GrowthSpec(Spec):
@@ -66,8 +72,14 @@ class CouplingSpec(Spec):
     @model_validator(mode="after")
     def _rings_in_order(self) -> Self:
         if self.r_o < self.r_i:
-            raise ValueError(f"r_o of at least r_i ({self.r_i})")
+            raise refuse("coupling", [(("r_o",), self.r_o, f"at least r_i, which is {self.r_i}")])
         return self
+
+
+def _coupling(source: str, length_unit: str, **lengths_and_strengths: float) -> CouplingSpec:
+    """Build a form's default coupling, all of one source."""
+    numbers = {name: {"value": value, "source": source} for name, value in lengths_and_strengths.items()}
+    return CouplingSpec.model_validate({**numbers, "length_unit": length_unit})
 
 
 class IzhikevichSpec(Spec):
@@ -95,7 +107,7 @@ class AdaptiveLeakySpec(Spec):
     """M20 form: leaky units with an adaptive threshold."""
 
     form: Literal["adaptive_leaky"] = "adaptive_leaky"
-    coupling: CouplingSpec = CouplingSpec(r_i=2, r_o=5, a_i=16, a_o=3)
+    coupling: CouplingSpec = _coupling(M20, "sheet", r_i=2, r_o=5, a_i=16, a_o=3, decay=10)
     tau_v: float = quantity(2.0, "time", M20, gt=0)
     tau_theta: float = quantity(60.0, "time", M20, gt=0)
     theta_plus: float = quantity(9.0, "drive/time", M20, ge=0)
@@ -113,7 +125,7 @@ class AdaptiveLeakySpec(Spec):
     @model_validator(mode="after")
     def _whole_substeps(self) -> Self:
         if abs(1.0 / self.dt - round(1.0 / self.dt)) > 1e-9:
-            raise ValueError("dt that divides one time unit")
+            raise refuse("dynamics", [(("dt",), self.dt, "a step that divides one time unit: 1/k, k whole")])
         return self
 
 
@@ -121,7 +133,7 @@ class RateMapSpec(Spec):
     """Rate-like map, ours: a leaky drive against a threshold that jumps when the node fires and relaxes after."""
 
     form: Literal["rate_map"] = "rate_map"
-    coupling: CouplingSpec = CouplingSpec(r_i=3, r_o=6, a_i=5, a_o=2, length_unit="spacing")
+    coupling: CouplingSpec = _coupling(ASSUMED, "spacing", r_i=3, r_o=6, a_i=5, a_o=2, decay=10)
     tau_x: float = quantity(5.0, "steps", ASSUMED, ge=1)
     tau_v: float = quantity(300.0, "steps", ASSUMED, ge=1)
     v_rest: float = quantity(1.0, "drive", ASSUMED)
@@ -177,8 +189,8 @@ class LearningSpec(Spec):
     dynamics: str = Field(description="name of one of the model's dynamics")
     rule: HebbianWTASpec = HebbianWTASpec()
     steps: int = quantity(20_000, "steps", ASSUMED, ge=1)
-    units: int | None = Field(
-        default=None, ge=1, description="number of units; none: the sheet's layer-II units"
+    units: int | None = quantity(
+        None, "units", ASSUMED, ge=1, le=INT_MAX, description="none: the sheet's layer-II units"
     )
 
 
@@ -186,8 +198,10 @@ class ReadoutSpec(Spec):
     """Linear read-out of images through pools, beside hand-made, random-disc and random-scattered pools."""
 
     data: Literal["digits", "mnist", "fashion-mnist", "cifar10"] = "digits"
-    units_small: tuple[int, ...] = Field(default=(16, 36), description="numbers of pools on 8x8 images")
-    units_large: tuple[int, ...] = Field(default=(49, 100), description="numbers of pools on larger images")
+    units_small: tuple[Count, ...] = quantity((16, 36), "units", ASSUMED, description="pools on 8x8 images")
+    units_large: tuple[Count, ...] = quantity(
+        (49, 100), "units", ASSUMED, description="pools on larger images"
+    )
     validation_share: float = quantity(0.2, "1", ASSUMED, gt=0, lt=1)
     train_images: int = quantity(
         10_000, "images", ASSUMED, ge=100, description="at most so many, drawn per seed"
@@ -199,7 +213,9 @@ class PathSpec(Spec):
 
     units: int = quantity(36, "units", ASSUMED, ge=1, description="grown pools in front of the perceptron")
     hidden: int = quantity(100, "units", ASSUMED, ge=2)
-    sparsity: tuple[float, ...] = (0.90, 0.95)
+    sparsity: tuple[Share, ...] = quantity(
+        (0.90, 0.95), "1", ASSUMED, description="shares of weights taken away"
+    )
     cut: float = quantity(0.5, "1", ASSUMED, gt=0, lt=1, description="share of hidden units lost")
 
 
@@ -221,17 +237,19 @@ class ModelSpec(Spec):
     cites: tuple[str, ...] = ()
     scaffold: ScaffoldSpec
     growth: GrowthSpec = GrowthSpec()
-    dynamics: dict[str, DynamicsSpec] = Field(min_length=1)
-    learning: dict[str, LearningSpec] = Field(default_factory=dict)
+    dynamics: dict[Name, DynamicsSpec] = Field(min_length=1)
+    learning: dict[Name, LearningSpec] = Field(default_factory=dict)
     readout: ReadoutSpec = ReadoutSpec()
     path: PathSpec = PathSpec()
     study: StudySpec = StudySpec()
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
+        known = ", ".join(repr(name) for name in self.dynamics)
+        wrong: list[Wrong] = []
         for name, part in self.learning.items():
             if part.dynamics not in self.dynamics:
-                raise ValueError(
-                    f"learning.{name}.dynamics as one of {sorted(self.dynamics)}, not {part.dynamics!r}"
-                )
+                wrong.append((("learning", name, "dynamics"), part.dynamics, f"one of {known}"))
+        if wrong:
+            raise refuse("model", wrong)
         return self

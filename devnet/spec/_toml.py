@@ -68,13 +68,13 @@ def load_model(model: str | Path | ModelSpec) -> ModelSpec:
         try:
             source = Path(text).read_text(encoding="utf-8")
         except FileNotFoundError:
-            raise ConfigError.of("model", text, "a TOML file that exists or a catalog name") from None
+            raise ConfigError("model", text, "a TOML file that exists or a catalog name") from None
         except (OSError, UnicodeDecodeError) as error:
             raise StorageError(f"{text}: cannot be read ({error})") from None
         return parse_model(source, where=Path(text).name)
     known = catalog()
     if text not in known:
-        raise ConfigError.of("model", text, f"one of {', '.join(sorted(known))}, or a path ending in .toml")
+        raise ConfigError("model", text, f"one of {', '.join(sorted(known))}, or a path ending in .toml")
     return parse_model(known[text].read_text(encoding="utf-8"), where=text)
 
 
@@ -94,7 +94,7 @@ def parse_model(source: str, *, where: str = "") -> ModelSpec:
     try:
         data = tomllib.loads(source)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError.of(where or "model", str(error), "valid TOML") from None
+        raise ConfigError(where or "model", str(error), "valid TOML") from None
     return build(ModelSpec, data, where=where)
 
 
@@ -111,7 +111,6 @@ def dump_model(model: ModelSpec) -> str:
 
 
 def _section(spec: Spec, path: tuple[str, ...]) -> list[str]:
-    quantities = {name: (unit, source) for name, _, unit, source in spec.quantities()}
     lines = ["", f"[{'.'.join(path)}]"] if path else []
     nested: list[str] = []
     for name in type(spec).model_fields:
@@ -121,21 +120,15 @@ def _section(spec: Spec, path: tuple[str, ...]) -> list[str]:
         elif isinstance(value, dict):
             for key, part in value.items():  # pyright: ignore[reportUnknownVariableType]
                 nested += _section(part, (*path, name, key))  # pyright: ignore[reportUnknownArgumentType]
-        elif name in quantities:
-            unit, source = quantities[name]
-            fields = ", ".join(
-                f"{k} = {_literal(v)}" for k, v in {"value": value, "unit": unit, "source": source}.items()
-            )
-            lines.append(f"{name} = {{ {fields} }}")
         elif value is not None:
-            lines.append(f"{name} = {_literal(value)}")
+            text = _literal(value)
+            if declared := type(spec).declared(name):
+                text = f"{{ value = {text}, unit = {_literal(declared[0])}, source = {_literal(spec.source(name))} }}"
+            lines.append(f"{name} = {text}")
     return lines + nested
 
 
 def _literal(value: Any) -> str:
-    text = tomli_w.dumps({"x": _lists(value)}).removeprefix("x = ").strip()
-    return " ".join(text.split()) if isinstance(value, tuple) else text
-
-
-def _lists(value: Any) -> Any:
-    return [_lists(v) for v in value] if isinstance(value, (tuple, list)) else value  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, tuple):
+        return f"[{', '.join(_literal(v) for v in value)}]"  # pyright: ignore[reportUnknownVariableType]
+    return tomli_w.dumps({"x": value}).removeprefix("x = ").rstrip("\n")
