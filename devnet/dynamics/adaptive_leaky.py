@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from devnet._core.random import Key
-from devnet.dynamics.base import Cells, Constants, Form, select
+from devnet.dynamics.base import Brian2Text, Cells, Constants, Form, select
 from devnet.spec import AdaptiveLeakySpec
 
 
@@ -23,7 +23,16 @@ def constants(spec: AdaptiveLeakySpec) -> Constants:
     gain = 1.0 if spec.drive == "per_time" else 1.0 / spec.tau_v
     higher = 1.0 if spec.integrator == "rk4" else 0.0
     return np.array(
-        [spec.dt, 1 / spec.tau_v, gain, 1 / spec.tau_theta, spec.theta_plus, spec.v_threshold, spec.noise, higher]
+        [
+            spec.dt,
+            1 / spec.tau_v,
+            gain,
+            1 / spec.tau_theta,
+            spec.theta_plus,
+            spec.v_threshold,
+            spec.noise,
+            higher,
+        ]
     )
 
 
@@ -56,6 +65,43 @@ def advance(v, theta, fired, drive, noise, reset, unused, k):  # noqa: D103
     return select(fired, reset, v), theta
 
 
+BRIAN2 = Brian2Text(
+    state=("1", "1"),
+    cells=(("v_reset", "1"),),
+    constants=(
+        ("step", "ms"),
+        ("leak", "1/ms"),
+        ("gain", "1/ms"),
+        ("slow", "1/ms"),
+        ("theta_plus", "1/ms"),
+        ("rest", "1"),
+        ("amplitude", "1"),
+        ("higher", "1"),
+    ),
+    drive="1",
+    threshold="v >= theta",
+    update="""
+        fired = int(v >= theta)
+        z = step*leak
+        stretch = 1.0 - higher*(z/2.0 - z*z/6.0 + z*z*z/24.0)
+        v = v + step*stretch*(gain*(I + amplitude*noise) - leak*v)
+        z_slow = step*slow
+        stretch_slow = 1.0 - higher*(z_slow/2.0 - z_slow*z_slow/6.0 + z_slow*z_slow*z_slow/24.0)
+        theta = theta + fired*step*theta_plus + (1 - fired)*step*stretch_slow*slow*(rest - theta)
+        v = fired*v_reset + (1 - fired)*v
+    """,
+    step="step",
+)
+
 FORM = Form(
-    "adaptive_leaky", 1, ("v", "theta"), constants, cells, start, fires, advance, lambda spec: round(1 / spec.dt)
+    "adaptive_leaky",
+    1,
+    ("v", "theta"),
+    constants,
+    cells,
+    start,
+    fires,
+    advance,
+    lambda spec: round(1 / spec.dt),
+    BRIAN2,
 )

@@ -32,6 +32,32 @@ def select(condition: Any, yes: Any, no: Any) -> Any:
 
 
 @dataclass(frozen=True)
+class Brian2Text:
+    """The same step as text for Brian2, in the order in which its statements stand.
+
+    Units are words: ``"1"``, ``"mV"``, ``"ms"`` or ``"1/ms"``; ``millivolt`` in a text is one of them. The text finds
+    the lateral input as ``I`` and a standard Gaussian as ``noise``.
+
+    Attributes:
+        state: Units of the two state variables.
+        cells: (name, unit) of the numbers that differ from cell to cell.
+        constants: (name, unit) of each constant, in the order of ``Form.constants``.
+        drive: Unit of the lateral input.
+        threshold: Condition of firing.
+        update: One step, after firing was found and the lateral input summed.
+        step: The constant that is the length of a step; None where a step is 1 ms.
+    """
+
+    state: tuple[str, str]
+    cells: tuple[tuple[str, str], ...]
+    constants: tuple[tuple[str, str], ...]
+    drive: str
+    threshold: str
+    update: str
+    step: str | None = None
+
+
+@dataclass(frozen=True)
 class Form:
     """The law of one form of cell.
 
@@ -46,6 +72,7 @@ class Form:
         advance: ``(s0, s1, fired, drive, noise, p0, p1, k) -> (s0, s1)``; drive is the lateral input, noise a
             standard Gaussian, p the cell's own numbers.
         hold: ``spec -> steps`` for which one noise sample is kept.
+        brian2: The law as Brian2 reads it.
     """
 
     name: str
@@ -57,6 +84,7 @@ class Form:
     fires: Callable[..., Any]
     advance: Callable[..., Any]
     hold: Callable[[Any], int]
+    brian2: Brian2Text
 
 
 def form_of(spec: DynamicsSpec) -> Form:

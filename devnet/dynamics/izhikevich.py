@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from devnet._core.random import Key
-from devnet.dynamics.base import Cells, Constants, Form, select
+from devnet.dynamics.base import Brian2Text, Cells, Constants, Form, select
 from devnet.spec import IzhikevichSpec
 
 
@@ -55,4 +55,21 @@ def advance(v, u, fired, drive, noise, c, d, k):  # noqa: D103
     return v, u
 
 
-FORM = Form("izhikevich", 0, ("v", "u"), constants, cells, start, fires, advance, lambda spec: 1)
+BRIAN2 = Brian2Text(
+    state=("mV", "mV"),
+    cells=(("c", "mV"), ("d", "mV")),
+    constants=(("a", "1"), ("b", "1"), ("v_peak", "mV"), ("amplitude", "mV")),
+    drive="mV",
+    threshold="v >= v_peak",
+    update="""
+        fired = int(v >= v_peak)
+        current = I + amplitude*noise
+        v = fired*c + (1 - fired)*v
+        u = u + fired*d
+        v = v + 0.5*(0.04*v*v/millivolt + 5.0*v + 140.0*millivolt - u + current)
+        v = v + 0.5*(0.04*v*v/millivolt + 5.0*v + 140.0*millivolt - u + current)
+        u = u + a*(b*v - u)
+    """,
+)
+
+FORM = Form("izhikevich", 0, ("v", "u"), constants, cells, start, fires, advance, lambda spec: 1, BRIAN2)

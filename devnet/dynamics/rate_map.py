@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from devnet._core.random import Key
-from devnet.dynamics.base import Cells, Constants, Form, select
+from devnet.dynamics.base import Brian2Text, Cells, Constants, Form, select
 from devnet.spec import RateMapSpec
 
 
@@ -43,4 +43,17 @@ def advance(x, v, fired, drive, noise, unused0, unused1, k):  # noqa: D103
     return x, v
 
 
-FORM = Form("rate_map", 2, ("x", "v"), constants, cells, start, fires, advance, lambda spec: 1)
+BRIAN2 = Brian2Text(
+    state=("1", "1"),
+    cells=(),
+    constants=(("rate_x", "1"), ("jump", "1"), ("rate_v", "1"), ("v_rest", "1"), ("amplitude", "1")),
+    drive="1",
+    threshold="x > v",
+    update="""
+        fired = int(x > v)
+        v = v + fired*jump + (1 - fired)*rate_v*(v_rest - v)
+        x = x + rate_x*(I + amplitude*noise - x)
+    """,
+)
+
+FORM = Form("rate_map", 2, ("x", "v"), constants, cells, start, fires, advance, lambda spec: 1, BRIAN2)
