@@ -102,6 +102,15 @@ class Spikes:
     time: Int[np.ndarray, " K"]
     cell: Int[np.ndarray, " K"]
 
+    @classmethod
+    def join(cls, parts: list[Spikes]) -> Spikes:
+        """Return the spikes of consecutive parts as one."""
+        empty = np.empty(0, np.int32)
+        return cls(
+            np.concatenate([empty, *(part.time for part in parts)]),
+            np.concatenate([empty, *(part.cell for part in parts)]),
+        )
+
 
 class Backend(ABC):
     """A way to step a sheet. All backends give the same spikes for the same key."""
@@ -162,13 +171,14 @@ def check_finite(model: SheetModel, state: State) -> None:
     )
 
 
-def backend_of(name: Any, field: str = "exact") -> Backend:
+def backend_of(name: Any, field: str = "exact", threads: int = 1) -> Backend:
     """Return a backend by name.
 
     Args:
         name: ``"numba"`` or ``"reference"``.
         field: ``"exact"``: the coupling as it is, in float64; or ``"fast"`` (numba only): off by at most 1e-6 of the
             largest drive, where the dynamics is chaotic a different but equally good run.
+        threads: Threads for large sheets with a fast field (numba only); the result does not depend on it.
 
     Returns:
         The backend.
@@ -181,7 +191,7 @@ def backend_of(name: Any, field: str = "exact") -> Backend:
     if name == "numba":
         from devnet.backends.numba_.backend import NumbaBackend
 
-        return NumbaBackend(field)
+        return NumbaBackend(field, threads)
     if field == "fast":
         raise ConfigError.of("field", field, f"'exact': backend {name!r} has no other")
     if name == "reference":

@@ -35,8 +35,7 @@ class ReferenceBackend(Backend):
         """Take steps; see ``Backend.advance``."""
         form, k, coupling = model.form, model.constants, model.coupling.matrix
         stream = model.key.stream(NOISE)
-        times: list[np.ndarray] = []
-        cells: list[np.ndarray] = []
+        parts: list[Spikes] = []
         first = state.step
         for step in range(first, first + steps):
             fired = form.fires(*state.cells, k)
@@ -51,10 +50,8 @@ class ReferenceBackend(Backend):
             state.fired[:] = fired
             state.step = step + 1
             if record:
-                times.append(np.full(len(firing), step))
-                cells.append(firing)
+                parts.append(Spikes(np.full(len(firing), step), firing))
             if state.step % 64 == 0:
                 check_finite(model, state)
         check_finite(model, state)
-        empty = np.empty(0, np.int64)
-        return Spikes(np.concatenate([empty, *times]), np.concatenate([empty, *cells]))
+        return Spikes.join(parts)

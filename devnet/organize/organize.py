@@ -52,6 +52,7 @@ def organize(
     rng: Any = None,
     backend: str = "numba",
     field: str = "exact",
+    threads: int = 1,
     activity: str = "waves",
     snapshots: int = 0,
 ) -> Wiring:
@@ -66,6 +67,7 @@ def organize(
         rng: Seed as ``as_key`` takes it; all draws are functions of (key, stream, step, cell, draw).
         backend: ``"numba"`` or ``"reference"``.
         field: ``"exact"`` or ``"fast"``, how the coupling is summed; see ``backends.base.backend_of``.
+        threads: Threads for large sheets with a fast field; the result does not depend on it.
         activity: ``"waves"``, or ``"noise"`` for the control in which uncoupled cells fire as often by noise alone.
         snapshots: How many times the weights are kept on the way, in steps of equal ratio.
 
@@ -85,7 +87,7 @@ def organize(
         raise ConfigError.of("steps", length, "at least 1")
     if activity not in ("waves", "noise"):
         raise ConfigError.of("activity", activity, "'waves' or 'noise'")
-    stepper = backend_of(backend, field)
+    stepper = backend_of(backend, field, threads)
     key = as_key(rng)
     dynamics = dynamics_of(sheet, learning.dynamics)
     if activity == "noise":

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from devnet._core.errors import ConfigError
 from devnet._core.progress import task
 from devnet._core.random import as_key
-from devnet.backends.base import SheetModel, State, backend_of
+from devnet.backends.base import SheetModel, Spikes, State, backend_of
 from devnet.sheet import Recording, Sheet
 from devnet.spec import DynamicsSpec, Spec
 
@@ -47,6 +45,7 @@ def simulate(
     rng: Any = None,
     backend: str = "numba",
     field: str = "exact",
+    threads: int = 1,
 ) -> Recording:
     """Run the spontaneous activity of a sheet.
 
@@ -58,6 +57,7 @@ def simulate(
         rng: Seed as ``as_key`` takes it; all draws are functions of (key, stream, step, cell, draw).
         backend: ``"numba"`` or ``"reference"``; both give the same spikes.
         field: ``"exact"`` or ``"fast"``, how the coupling is summed; see ``backends.base.backend_of``.
+        threads: Threads for large sheets with a fast field; the result does not depend on it.
 
     Returns:
         All spikes.
@@ -69,19 +69,17 @@ def simulate(
     if steps < 1:
         raise ConfigError.of("steps", steps, "at least 1")
     dynamics = dynamics_of(sheet, spec)
-    stepper = backend_of(backend, field)
+    stepper = backend_of(backend, field, threads)
     key = as_key(rng)
     model = SheetModel.build(sheet, dynamics, key)
     state = State.initial(model)
-    times: list[np.ndarray] = []
-    cells: list[np.ndarray] = []
+    parts: list[Spikes] = []
     with task(f"simulate {dynamics.form}", steps) as tick:
         while state.step < steps:
             chunk = min(CHUNK, steps - state.step)
-            part = stepper.advance(model, state, chunk)
-            times.append(part.time)
-            cells.append(part.cell)
+            parts.append(stepper.advance(model, state, chunk))
             tick(chunk)
+    spikes = Spikes.join(parts)
     return Recording(
         sheet=sheet,
         dynamics=dynamics,
@@ -89,6 +87,6 @@ def simulate(
         backend=stepper.name,
         field=stepper.field(model),
         steps=steps,
-        time=np.concatenate(times).astype(np.int32),
-        cell=np.concatenate(cells).astype(np.int32),
+        time=spikes.time,
+        cell=spikes.cell,
     )

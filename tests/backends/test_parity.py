@@ -95,7 +95,9 @@ def test_an_error_of_a_millionth_in_any_constant_is_seen(sheet: Sheet, case: str
         wrong = model.constants.copy()
         wrong[index] *= 1 + 1e-6
         ours = copy(state)
-        backend_of("numba").advance(dataclasses.replace(model, constants=wrong), ours, 1, rule=rule, noise=noise)
+        backend_of("numba").advance(
+            dataclasses.replace(model, constants=wrong), ours, 1, rule=rule, noise=noise
+        )
         assert np.any(np.abs(ours.cells - theirs.cells) > 1e-12 * (1 + np.abs(theirs.cells))), index
 
 
@@ -104,7 +106,9 @@ def test_an_error_of_a_millionth_in_the_rule_is_seen(sheet: Sheet, field: str) -
     model, rule, state = ready(sheet, "izhikevich")
     other = copy(state)
     backend_of("reference").advance(model, other, 1100, rule=rule)
-    backend_of("numba").advance(model, state, 1100, rule=rule.replace(**{field: getattr(rule, field) * (1 + 1e-6)}))
+    backend_of("numba").advance(
+        model, state, 1100, rule=rule.replace(**{field: getattr(rule, field) * (1 + 1e-6)})
+    )
     assert (
         np.abs(state.learner.weights - other.learner.weights).max() > 1e-10
         or np.abs(state.learner.thresholds - other.learner.thresholds).max() > 1e-10

@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from jaxtyping import Float
 
 from devnet._core.random import stream_id
 from devnet.backends.base import NOISE, Backend, SheetModel, Spikes, State, check_finite
-from devnet.backends.numba_.kernels import run
+from devnet.backends.numba_ import kernels
+from devnet.backends.numba_.mesh import MeshField
 from devnet.dynamics.plasticity import hebbian_wta
 from devnet.spec import HebbianWTASpec
 
 SPIKES_AT_ONCE = 1 << 20
 """Room for spikes in one call of the kernel; more spikes mean more calls."""
+MESH_FROM = 8_000
+"""Cells from which the fast field is a particle mesh; below, a float32 matrix is faster."""
 
 
 @final
 class NumbaBackend(Backend):
-    """Fused numba kernel, float64, one thread."""
+    """Fused numba kernels in float64.
+
+    Args:
+        field: ``"exact"`` or ``"fast"``, see ``backend_of``.
+        threads: Threads for sheets stepped by the particle mesh; the result does not depend on it.
+    """
 
     name = "numba"
 
-    def __init__(self, field: str = "exact") -> None:
+    def __init__(self, field: str = "exact", threads: int = 1) -> None:
         self._fast = field == "fast"
+        self._threads = threads
+        self._mesh: MeshField | None = None
 
     def field(self, model: SheetModel) -> str:
         """Say how the coupling is summed; see ``Backend.field``."""
-        return f"{'fast: float32' if self._fast else 'exact: float64'} matrix, updated by changes"
+        if self._fast and model.n >= MESH_FROM:
+            return "fast: particle mesh, near cells by changes"
+        return f"{'fast: float32' if self._fast else 'exact: float64'} matrix, by changes"
 
     def advance(
         self,
@@ -41,41 +53,106 @@ class NumbaBackend(Backend):
         record: bool = True,
     ) -> Spikes:
         """Take steps; see ``Backend.advance``."""
-        learning = rule is not None and state.learner is not None
+        scaled = _ScaledLearner(model, state, rule)
+        step_through = self._by_mesh if self._fast and model.n >= MESH_FROM else self._by_matrix
+        spikes = step_through(model, state, steps, scaled, noise, record)
+        scaled.finish()
+        return spikes
+
+    def _by_matrix(
+        self, model: SheetModel, state: State, steps: int, scaled: _ScaledLearner, noise: Any, record: bool
+    ) -> Spikes:
+        coupling = model.coupling.rounded_matrix if self._fast else model.coupling.matrix
+        field = coupling[state.fired].sum(axis=0, dtype=np.float64)
+        room = max(SPIKES_AT_ONCE, model.n) if record else 0
+        time, cell = np.empty(room, np.int32), np.empty(room, np.int32)
+        parts: list[Spikes] = []
+        done = 0
+        while done < steps:
+            given = (
+                np.empty((0, 0)) if noise is None else np.ascontiguousarray(noise[done:], dtype=np.float64)
+            )
+            taken, spikes, sick = kernels.run(
+                model.form.number, model.constants, model.cells, coupling, state.cells, state.fired, field,
+                state.step, steps - done, model.hold, _key(model), given, record, time, cell, scaled.learning,
+                scaled.arrays, scaled.rule,
+            )  # fmt: skip
+            state.step += taken
+            done += taken
+            parts.append(Spikes(time[:spikes].copy(), cell[:spikes].copy()))
+            if sick:
+                check_finite(model, state)
+        return Spikes.join(parts)
+
+    def _by_mesh(
+        self, model: SheetModel, state: State, steps: int, scaled: _ScaledLearner, noise: Any, record: bool
+    ) -> Spikes:
+        if self._mesh is None or self._mesh.coupling is not model.coupling:
+            self._mesh = MeshField(model.coupling, self._threads)
+        mesh, n = self._mesh, model.n
+        law = (model.form.number, model.constants)
+        padded = -(-n // 64) * 64
+        samples = np.empty(padded, np.float32)
+        fired, before = np.zeros(padded, np.uint8), np.zeros(padded, np.uint8)
+        fired[:n] = state.fired
+        firing, changed, signs = (np.empty(n, np.int64) for _ in range(3))
+        mesh.reset()
+        mesh.update(np.flatnonzero(state.fired), np.ones(n, np.int64))
+        parts: list[Spikes] = []
+        for done in range(steps):
+            now = state.step
+            fired, before = before, fired
+            mesh.split(kernels.look, n, 64, *law, state.cells, fired)
+            n_firing, n_changed = kernels.list_changes(n, fired, before, firing, changed, signs)
+            active, flips = firing[:n_firing], changed[:n_changed]
+            mesh.update(flips, signs)
+            drive = mesh.evaluate(fired, n_firing > 0)
+            fresh = noise is None and (done == 0 or now % model.hold == 0)
+            if noise is not None:
+                samples[:n] = noise[done]
+            mesh.split(
+                kernels.move, n, 64, *law, model.cells, state.cells, fired, drive, samples, fresh, _key(model),
+                now // model.hold,
+            )  # fmt: skip
+            if scaled.learning:
+                kernels.learn_step(now, active, flips, signs, scaled.arrays, scaled.rule)
+            if record:
+                parts.append(Spikes(np.full(n_firing, now, np.int32), active.astype(np.int32)))
+            state.step += 1
+            if (state.step % kernels.CHECK == 0 or done == steps - 1) and kernels.is_sick(state.cells):
+                check_finite(model, state)
+        state.fired[:] = fired[:n]
+        return Spikes.join(parts)
+
+
+class _ScaledLearner:
+    """A learner as the kernels want it, with scales beside the weights; without learning, one of no units."""
+
+    def __init__(self, model: SheetModel, state: State, rule: HebbianWTASpec | None) -> None:
+        self.learning = rule is not None and state.learner is not None
         rule = rule if rule is not None else HebbianWTASpec()
         learner = state.learner
         if learner is None:
             learner = hebbian_wta.Learner(
                 np.zeros((model.n, 0)), np.zeros(0), np.zeros(0, np.int64), np.zeros(0)
             )
-        room = max(SPIKES_AT_ONCE, model.n) if record else 0
-        time, cell = np.empty(room, np.int32), np.empty(room, np.int32)
-        times: list[np.ndarray] = []
-        cells: list[np.ndarray] = []
-        firing = np.flatnonzero(state.fired)
-        coupling = model.coupling.rounded_matrix if self._fast else model.coupling.matrix
-        field = coupling[firing].sum(axis=0, dtype=np.float64)
-        drives = learner.weights[firing].sum(axis=0)
-        total = hebbian_wta.total(rule, model.n)
-        scale, stored_sum = np.ones_like(drives), np.full_like(drives, total)
-        done = 0
-        while done < steps:
-            given = (
-                np.empty((0, 0)) if noise is None else np.ascontiguousarray(noise[done:], dtype=np.float64)
-            )
-            taken, spikes, sick = run(
-                model.form.number, model.constants, model.cells, coupling, state.cells, state.fired, state.step,
-                steps - done, model.hold, *model.key.words, stream_id(NOISE), given, record, time, cell, field,
-                drives, scale, stored_sum, learning, learner.weights, learner.thresholds, learner.wins, learner.peak,
-                total, rule.eta, rule.factor == "excess", rule.c_plus, rule.c_rise == "factor", rule.c_decay,
-                rule.recruit_every, rule.recruit_wins, rule.recruit_divisor, rule.min_active,
-            )  # fmt: skip
-            state.step += taken
-            done += taken
-            times.append(time[:spikes].copy())
-            cells.append(cell[:spikes].copy())
-            if sick:
-                check_finite(model, state)
-        learner.weights *= scale
-        empty = np.empty(0, np.int32)
-        return Spikes(np.concatenate([empty, *times]), np.concatenate([empty, *cells]))
+        self._weights = learner.weights
+        total = float(hebbian_wta.total(rule, model.n))
+        drives = learner.weights[state.fired].sum(axis=0)
+        self._scale = np.ones_like(drives)
+        self.arrays = (
+            drives, self._scale, np.full_like(drives, total), learner.weights, learner.thresholds, learner.wins,
+            learner.peak,
+        )  # fmt: skip
+        self.rule = (
+            total, rule.eta, rule.factor == "excess", rule.c_plus, rule.c_rise == "factor", rule.c_decay,
+            rule.recruit_every, rule.recruit_wins, rule.recruit_divisor, rule.min_active,
+        )  # fmt: skip
+
+    def finish(self) -> None:
+        """Put the scales back into the weights."""
+        self._weights *= self._scale
+
+
+def _key(model: SheetModel) -> tuple[int, int, int]:
+    return *model.key.words, stream_id(NOISE)

@@ -127,11 +127,10 @@ def _fold(weights, scale, stored_sum, total):
 
 
 @register_jitable
-def _learn(
-    firing, drives, scale, stored_sum, weights, thresholds, wins, peak, total, eta, by_excess, c_plus, by_factor,
-    c_decay,
-):  # fmt: skip
+def _learn(firing, learner, rule):
     """Let the winner of one step learn; ``hebbian_wta.learn`` on scaled weights."""
+    drives, scale, stored_sum, weights, thresholds, wins, peak = learner
+    total, eta, by_excess, c_plus, by_factor, c_decay = rule[:6]
     n, units = weights.shape
     winner, best = 0, -np.inf
     for j in range(units):
@@ -165,22 +164,49 @@ def _learn(
     wins[winner] += 1
 
 
+@register_jitable
+def _learn_step(now, firing, changed, signs, learner, rule):
+    """Take the learning part of one step."""
+    drives, scale, stored_sum, weights, thresholds, wins, peak = learner
+    recruit_every, recruit_wins, recruit_divisor, min_active = rule[6:]
+    afresh = now % REFRESH == 0
+    if afresh:
+        _fold(weights, scale, stored_sum, rule[0])
+    _sum_rows(drives, weights, firing, changed, signs, afresh)
+    if len(firing) >= min_active:
+        _learn(firing, learner, rule)
+    if recruit_every > 0 and (now + 1) % recruit_every == 0:
+        for j in range(len(wins)):
+            if wins[j] < recruit_wins:
+                thresholds[j] = peak[j] / recruit_divisor
+
+
+@register_jitable
+def _sick(state):
+    """Say whether a state holds NaN or infinity."""
+    check = 0.0
+    for i in range(state.shape[1]):
+        check += 0.0 * state[0, i] + 0.0 * state[1, i]
+    return check != 0.0  # NaN compares unequal to all
+
+
 @jit()
 def run(
-    form, k, cells, coupling, state, was_firing, step, steps, hold, key_low, key_high, stream, given, record,
-    spike_time, spike_cell, field, drives, scale, stored_sum, learning, weights, thresholds, wins, peak, total, eta,
-    by_excess, c_plus, by_factor, c_decay, recruit_every, recruit_wins, recruit_divisor, min_active,
+    form, k, cells, coupling, state, was_firing, field, step, steps, hold, key, given, record, spike_time, spike_cell,
+    learning, learner, rule,
 ):  # fmt: skip
     """Take up to ``steps`` steps from ``step``; stop early when the next step's spikes might not fit.
 
-    Arrays are named as in ``backends.base`` and ``hebbian_wta``; ``given`` is noise from outside, one row a step, or
-    has no rows. A unit's weights are ``scale`` times the stored ones and its drive ``scale`` times the stored one, so
-    that rescaling a unit is one number; ``stored_sum`` is the sum of its stored weights.
+    Arrays are named as in ``backends.base`` and ``hebbian_wta``. ``key`` is (low word, high word, stream); ``given``
+    is noise from outside, one row a step, or has no rows. ``learner`` is (drives, scale, stored_sum, weights,
+    thresholds, wins, peak): a unit's weights are ``scale`` times the stored ones and its drive ``scale`` times the
+    stored one, so that rescaling a unit is one number; ``stored_sum`` is the sum of its stored weights. ``rule`` is
+    (total, eta, by_excess, c_plus, by_factor, c_decay, recruit_every, recruit_wins, recruit_divisor, min_active).
 
     Returns:
         Steps taken, spikes written, and 0 or the step by which a state was found not finite.
     """
-    n, units = len(was_firing), len(thresholds)
+    n = len(was_firing)
     blocks = (n + 63) // 64
     noise = np.empty(blocks * 64, np.float32)
     fired, before = np.zeros(blocks * 64, np.uint8), np.zeros(blocks * 64, np.uint8)
@@ -203,32 +229,49 @@ def run(
             for i in range(n):
                 noise[i] = given[done, i]
         elif done == 0 or now % hold == 0:
-            fill_normal(noise, key_low, key_high, now // hold, 0, stream, 0, blocks)
+            fill_normal(noise, key[0], key[1], now // hold, 0, key[2], 0, blocks)
         _advance(form, state, k, cells, fired[:n], field, noise)
         if learning:
-            if afresh:
-                _fold(weights, scale, stored_sum, total)
-            _sum_rows(drives, weights, active, flips, signs, afresh)
-            if n_firing >= min_active:
-                _learn(
-                    active, drives, scale, stored_sum, weights, thresholds, wins, peak, total, eta, by_excess, c_plus,
-                    by_factor, c_decay,
-                )  # fmt: skip
-            if recruit_every > 0 and (now + 1) % recruit_every == 0:
-                for j in range(units):
-                    if wins[j] < recruit_wins:
-                        thresholds[j] = peak[j] / recruit_divisor
+            _learn_step(now, active, flips, signs, learner, rule)
         if record:
             for i in active:
                 spike_time[spikes] = now
                 spike_cell[spikes] = i
                 spikes += 1
         done += 1
-        if (now + 1) % CHECK == 0 or done == steps:
-            check = 0.0
-            for i in range(n):
-                check += 0.0 * state[0, i] + 0.0 * state[1, i]
-            if check != 0.0:  # NaN compares unequal to all
-                sick = now + 1
+        if ((now + 1) % CHECK == 0 or done == steps) and _sick(state):
+            sick = now + 1
     was_firing[:] = fired[:n]
     return done, spikes, sick
+
+
+@jit()
+def look(form, k, state, fired, first, last):
+    """Write who fires among cells ``first..last-1``: the first part of a step, for sheets stepped piece by piece."""
+    _detect(form, state[:, first:last], k, fired[first:last])
+
+
+@jit()
+def list_changes(n, fired, before, firing, changed, signs):
+    """List who fires and whose firing changed; returns both counts."""
+    return _list(n, fired, before, firing, changed, signs)
+
+
+@jit()
+def move(form, k, cells, state, fired, field, noise, fresh, key, draw_step, first, last):
+    """Draw noise where ``fresh`` and advance cells ``first..last-1``; ``first`` is a multiple of 64."""
+    if fresh:
+        fill_normal(noise, key[0], key[1], draw_step, 0, key[2], first // 64, (last + 63) // 64)
+    _advance(
+        form,
+        state[:, first:last],
+        k,
+        cells[:, first:last],
+        fired[first:last],
+        field[first:last],
+        noise[first:last],
+    )
+
+
+is_sick = jit()(_sick)
+learn_step = jit()(_learn_step)
