@@ -22,10 +22,15 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy import fft, special
+from scipy import fft as _fft
+from scipy import special as _special
 
 from devnet.backends.coupling import Coupling
 from devnet.backends.numba_.mesh_kernels import WINDOW, near, read, spread
+
+# scipy's own annotations promise less than its functions return.
+fft: Any = _fft
+special: Any = _special
 
 # Chosen together by a scan of the error over six sheets, lone cells and bumps: at most 6e-7 of the largest drive.
 DROP = 13.0
