@@ -19,7 +19,7 @@ def whole(field: str, value: object, least: int = 1) -> None:
         ConfigError: It is not.
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError.of(field, value, f"an integer of at least {least}")
+        raise ConfigError(field, value, f"an integer of at least {least}")
 
 
 def positive(field: str, value: float) -> None:
@@ -33,7 +33,7 @@ def positive(field: str, value: float) -> None:
         ConfigError: It is not.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ConfigError.of(field, value, "a finite number above 0")
+        raise ConfigError(field, value, "a finite number above 0")
 
 
 def within(field: str, value: float, low: float, high: float, *, closed: bool = False) -> None:
@@ -51,4 +51,4 @@ def within(field: str, value: float, low: float, high: float, *, closed: bool = 
     """
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not (low <= value < high or (closed and value == high)):
-        raise ConfigError.of(field, value, f"a number in [{low:g}, {high:g}{']' if closed else ')'}")
+        raise ConfigError(field, value, f"a number in [{low:g}, {high:g}{']' if closed else ')'}")

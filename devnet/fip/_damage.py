@@ -39,12 +39,12 @@ class Damage(Objective):
 
     def __post_init__(self) -> None:
         if not self.intact:
-            raise ConfigError.of("damage", "nothing", "at least one parameter with a mask")
+            raise ConfigError("damage", "nothing", "at least one parameter with a mask")
         frozen = {}
         for name, mask in self.intact.items():
             array = np.array(mask)
             if array.dtype != np.bool_:
-                raise ConfigError.of(
+                raise ConfigError(
                     f"damage.{name}", f"array of {array.dtype}", "a bool array, False where cut"
                 )
             array.flags.writeable = False
@@ -79,9 +79,7 @@ class Damage(Objective):
         hit = names[:-1] if layers is None else list(layers)
         unknown = [n for n in hit if n not in found]
         if unknown or not hit:
-            raise ConfigError.of(
-                "layers", unknown or hit, "linear or convolutional layers among " + str(names)
-            )
+            raise ConfigError("layers", unknown or hit, "linear or convolutional layers among " + str(names))
         intact: dict[str, npt.NDArray[np.bool_]] = {}
         stream = as_key(rng).stream("damaged units")
         for number, name in enumerate(names):
@@ -148,7 +146,7 @@ class Damage(Objective):
         """Refuse damage to parameters that are not there or have another shape."""
         for name, mask in self.intact.items():
             if shapes.get(name) != mask.shape:
-                raise ConfigError.of("damage", f"{name} {mask.shape}", f"names and shapes of {what}")
+                raise ConfigError("damage", f"{name} {mask.shape}", f"names and shapes of {what}")
 
     def mask(self, layout: Layout) -> Tensor:
         """Return the flat mask of a layout.

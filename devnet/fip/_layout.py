@@ -78,11 +78,11 @@ class Layout:
 def _chosen(field: str, given: Iterable[str], known: Sequence[str]) -> set[str]:
     """Return the given names as a set once each of them is known."""
     if isinstance(given, str):
-        raise ConfigError.of(field, given, "a sequence of parameter names")
+        raise ConfigError(field, given, "a sequence of parameter names")
     names = list(given)
     unknown = [n for n in names if n not in known]
     if unknown or not names:
-        raise ConfigError.of(field, unknown or names, "names among " + ", ".join(known))
+        raise ConfigError(field, unknown or names, "names among " + ", ".join(known))
     return set(names)
 
 
@@ -109,14 +109,14 @@ def layout_of(
     else:
         moving = _chosen("parameters", parameters, list(everything))
     if not moving:
-        raise ConfigError.of(
+        raise ConfigError(
             "parameters", parameters, "a module with at least one parameter that requires a gradient"
         )
     names = tuple(n for n in everything if n in moving)
     kinds = {(everything[n].dtype, everything[n].device) for n in names}
     if len(kinds) > 1 or not next(iter(kinds))[0].is_floating_point:
         text = ", ".join(sorted(f"{dtype} on {device}" for dtype, device in kinds))
-        raise ConfigError.of("parameters", text, "moving parameters of one floating-point type on one device")
+        raise ConfigError("parameters", text, "moving parameters of one floating-point type on one device")
     if counted is None:
         weights = {n for n in names if everything[n].ndim >= 2} or set(names)
     else:

@@ -21,6 +21,7 @@ from typing import final
 import torch
 from torch import Tensor
 from torch.func import vjp
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from devnet.fip._checks import within
 from devnet.fip._network import Network
@@ -84,7 +85,8 @@ class LocalMetric:
         weights = network.weights.detach().clone()
         self._metric = metric
         self._count = len(inputs)
-        built = vjp(network.function(inputs), weights)
+        with sdpa_kernel(SDPBackend.MATH):  # fused attention cannot be differentiated twice
+            built = vjp(network.function(inputs), weights)
         pull = built[1]
         self.outputs: Tensor = built[0].detach()
         self._pull: Callable[[Tensor], Tensor] = lambda u: pull(u)[0]

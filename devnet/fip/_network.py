@@ -31,7 +31,7 @@ class Network:
         self, module: nn.Module, parameters: Sequence[str] | None = None, counted: Sequence[str] | None = None
     ) -> None:
         if not isinstance(module, nn.Module):
-            raise ConfigError.of("module", type(module).__name__, "a torch.nn.Module")
+            raise ConfigError("module", type(module).__name__, "a torch.nn.Module")
         self.layout: Layout = layout_of(module, parameters, counted)
         self.module = copy.deepcopy(module).eval()
         self._moving: list[Tensor] = []
@@ -50,9 +50,24 @@ class Network:
         return self.module(inputs)
 
     def outputs(self, inputs: Tensor) -> Tensor:
-        """Return the outputs at the present weights without a graph, in chunks."""
+        """Return the outputs at the present weights without a graph, in chunks.
+
+        Args:
+            inputs: ``[N, ...]``.
+
+        Returns:
+            ``[N, ..., C]``.
+
+        Raises:
+            ConfigError: The module returns something else.
+        """
         with torch.no_grad():
-            return torch.cat([self.module(chunk) for chunk in inputs.split(CHUNK)])
+            parts = [self.module(chunk) for chunk in inputs.split(CHUNK)]
+        for part, chunk in zip(parts, inputs.split(CHUNK), strict=True):
+            if not isinstance(part, Tensor) or part.ndim < 2 or len(part) != len(chunk):
+                held = tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__
+                raise ConfigError("module", held, "a module whose output is one tensor [N, ..., C]")
+        return torch.cat(parts)
 
     def function(self, inputs: Tensor) -> Callable[[Tensor], Tensor]:
         """Return the outputs on fixed inputs as a pure function of the flat weights (for torch.func)."""

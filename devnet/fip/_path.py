@@ -56,7 +56,7 @@ class Path:
     def __post_init__(self) -> None:
         count = len(self.steps)
         if count == 0:
-            raise ConfigError.of("path.steps", "no way-point", "at least one way-point")
+            raise ConfigError("path.steps", "no way-point", "at least one way-point")
         put = object.__setattr__
         put(self, "steps", frozen_array("path.steps", self.steps, np.int64, (count,), low=0))
         put(
@@ -84,7 +84,7 @@ class Path:
             ConfigError: No such way-point.
         """
         if not -len(self) <= i < len(self):
-            raise ConfigError.of("i", i, f"a way-point from {-len(self)} to {len(self) - 1}")
+            raise ConfigError("i", i, f"a way-point from {-len(self)} to {len(self) - 1}")
         loaded = copy.deepcopy(self.base)
         parameters = dict(loaded.named_parameters())
         delta = self.layout.split(torch.from_numpy(self.deltas[i].copy()))
@@ -146,7 +146,7 @@ class Path:
             ) from error
         counted = [n for n, c in zip(layout.names, layout.counted, strict=False) if c]
         if layout_of(module, layout.names, counted) != layout:
-            raise ConfigError.of("module", type(module).__name__, "the module from which the path started")
+            raise ConfigError("module", type(module).__name__, "the module from which the path started")
         try:
             return Path(copy.deepcopy(module), layout, **series, stop=stop, key=key)
         except ConfigError as error:

@@ -56,6 +56,6 @@ class Problem:
         for name, kind in parts.items():
             value = getattr(self, name)
             if not isinstance(value, kind):
-                raise ConfigError.of(name, value, f"a {kind.__name__} of devnet.fip")
+                raise ConfigError(name, value, f"a {kind.__name__} of devnet.fip")
         whole("keep", self.keep, 2)
         whole("probe", self.probe)

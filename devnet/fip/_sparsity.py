@@ -41,7 +41,7 @@ class Sparsity(Objective):
     def __post_init__(self) -> None:
         within("sparsity", self.target, 0.0, 1.0)
         if not 0 < self.approach <= 1:
-            raise ConfigError.of("objective.approach", self.approach, "a share of the path in (0, 1]")
+            raise ConfigError("objective.approach", self.approach, "a share of the path in (0, 1]")
         whole("objective.refresh", self.refresh)
 
     def _tau(self, walk: Walk) -> float:

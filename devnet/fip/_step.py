@@ -140,7 +140,7 @@ class Backtrack(Step):
 
     def __post_init__(self) -> None:
         if not self.sizes:
-            raise ConfigError.of("step.sizes", self.sizes, "at least one multiple above 0")
+            raise ConfigError("step.sizes", self.sizes, "at least one multiple above 0")
         for size in self.sizes:
             positive("step.sizes", size)
         whole("step.examples", self.examples)

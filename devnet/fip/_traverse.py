@@ -88,7 +88,7 @@ def traverse(module: nn.Module, problem: Problem, *, rng: Any = None) -> Path:
         HealthError: The walk left the finite numbers.
     """
     if not isinstance(problem, Problem):
-        raise ConfigError.of("problem", type(problem).__name__, "a devnet.fip.Problem")
+        raise ConfigError("problem", type(problem).__name__, "a devnet.fip.Problem")
     key = as_key(rng)
     network = Network(module, problem.parameters, problem.counted)
     reference = Reference.of(network, as_inputs("inputs", problem.inputs, network.weights), key)

@@ -35,7 +35,7 @@ def as_labels(labels: Any, inputs: Tensor) -> Tensor:
     """
     given = torch.as_tensor(np.array(labels) if isinstance(labels, np.ndarray) else labels)
     if given.shape != (len(inputs),) or given.is_floating_point() or bool((given < 0).any()):
-        raise ConfigError.of(
+        raise ConfigError(
             "labels", f"{given.dtype} {tuple(given.shape)}", f"{len(inputs)} class numbers of at least 0"
         )
     return given.to(inputs.device, torch.int64)

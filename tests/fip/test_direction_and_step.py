@@ -1,0 +1,202 @@
+"""Directions descend; steps move as far as they say."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from devnet._core.errors import ConfigError
+from devnet._core.random import as_key
+from devnet.fip import (
+    Adam,
+    Backtrack,
+    Damage,
+    DampedNatural,
+    Direction,
+    Euclidean,
+    Fixed,
+    Network,
+    PenalizedGradient,
+    Sparsity,
+    Stay,
+    Step,
+    UnitLength,
+    Walk,
+)
+from devnet.fip._natural import conjugate_gradient
+from devnet.fip._reference import Reference
+
+
+@pytest.fixture
+def walk(mlp, inputs) -> Walk:
+    """Return a walk that starts from a damaged network, so that there is something to regain."""
+    network = Network(mlp.double())
+    key = as_key(5)
+    reference = Reference.of(network, inputs.double(), key)
+    start = network.weights.clone()
+    objective = Damage.units(mlp, 0.5, rng=0)
+    walk = Walk(network, start, reference, Euclidean(), objective, key, steps=50)
+    objective.begin(walk)
+    return walk
+
+
+def everything(walk: Walk) -> float:
+    return walk.distance(walk.reference.inputs, walk.reference.outputs)
+
+
+class DirectionContract:
+    direction: Direction
+
+    def test_a_short_step_along_it_lowers_the_distance(self, walk):
+        before = everything(walk)
+        v = self.direction.propose(walk)
+        assert v.shape == walk.weights.shape
+        walk.weights.add_(v, alpha=1e-4)
+        walk.objective.constrain(walk)
+        assert everything(walk) < before
+
+    def test_where_nothing_is_lost_it_stands_still(self, walk):
+        walk.weights.copy_(walk.start)
+        walk.mask = None
+        assert self.direction.propose(walk).abs().max() < 1e-10
+        self.direction.accepted(walk, 1.0)
+
+    def test_it_is_a_function_of_the_walk_alone(self, walk):
+        first = self.direction.propose(walk).clone()
+        walk.memory.clear()
+        assert torch.equal(self.direction.propose(walk), first)
+
+
+class TestPenalizedGradient(DirectionContract):
+    direction = PenalizedGradient(batch=64)
+
+    def test_all_examples_in_one_batch_give_the_gradient_of_the_distance(self, walk):
+        v = PenalizedGradient(batch=1000).propose(walk)
+        local = walk.metric.at(walk.network, walk.reference.inputs)
+        torch.testing.assert_close(v, -local.gradient(walk.reference.outputs))
+
+    def test_the_penalty_adds_the_gradient_of_the_objective(self, walk):
+        walk.objective = Sparsity(0.5)
+        plain = PenalizedGradient(batch=1000).propose(walk).clone()
+        walk.memory.clear()
+        pulled = PenalizedGradient(batch=1000, penalty=0.3).propose(walk)
+        torch.testing.assert_close(pulled - plain, -0.3 * walk.objective.value_and_grad(walk)[1])
+
+
+class TestDampedNatural(DirectionContract):
+    direction = DampedNatural(examples=128, iterations=10)
+
+    def test_cut_weights_are_left_alone(self, walk):
+        v = self.direction.propose(walk)
+        assert (v[~walk.mask] == 0).all()
+        assert (v[walk.mask] != 0).any()
+
+    def test_it_solves_the_damped_system(self, walk):
+        direction = DampedNatural(examples=1000, iterations=400, damping=0.1)
+        v = direction.propose(walk)
+        local = walk.metric.at(walk.network, walk.reference.inputs)
+        free = walk.mask.double()
+        left = free * local.mv(v) + walk.memory["natural"]["mu"] * v
+        right = -free * local.gradient(walk.reference.outputs)
+        torch.testing.assert_close(left, right, rtol=0, atol=1e-3 * float(right.norm()))
+
+    def test_damping_falls_after_a_full_step_and_grows_otherwise(self, walk):
+        self.direction.propose(walk)
+        mu = walk.memory["natural"]["mu"]
+        for size, factor in ((1.0, 1 / 3), (0.5, 0.5), (0.0, 2.0)):
+            self.direction.accepted(walk, size)
+            assert walk.memory["natural"]["mu"] == pytest.approx(mu * factor)
+
+
+def test_conjugate_gradient_stops_at_directions_of_no_curvature():
+    b = torch.tensor([1.0, 2.0])
+    assert torch.equal(conjugate_gradient(torch.zeros_like, b, 5), torch.zeros(2))
+    torch.testing.assert_close(conjugate_gradient(lambda v: 2 * v, b, 5), b / 2)
+
+
+class StepContract:
+    step: Step
+
+    def test_it_moves_in_place_and_says_how_far(self, walk):
+        home, place = walk.weights.clone(), walk.weights.data_ptr()
+        direction = DampedNatural().propose(walk)
+        size = self.step.take(walk, direction.clone())
+        assert size > 0
+        assert walk.weights.data_ptr() == place
+        assert (walk.weights - home) @ direction > 0
+
+    def test_a_zero_direction_moves_nothing(self, walk):
+        home = walk.weights.clone()
+        self.step.take(walk, torch.zeros_like(home))
+        assert torch.equal(walk.weights, home)
+
+
+class TestFixed(StepContract):
+    step = Fixed(0.5)
+
+
+class TestUnitLength(StepContract):
+    step = UnitLength(0.01)
+
+    def test_its_length_is_exact(self, walk, draws):
+        home = walk.weights.clone()
+        self.step.take(walk, 37.0 * draws("d", len(home), dtype=torch.float64))
+        assert float((walk.weights - home).norm()) == pytest.approx(0.01, rel=1e-12)
+
+
+class TestAdam(StepContract):
+    step = Adam(1e-2)
+
+    def test_it_equals_the_optimizer_of_torch(self, walk, draws):
+        walk.objective = Stay()
+        twin = torch.nn.Parameter(walk.weights.clone())
+        theirs = torch.optim.Adam([twin], lr=1e-2)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(theirs, walk.steps)
+        for walk.step in range(20):
+            d = draws(f"d{walk.step}", len(twin), dtype=torch.float64)
+            twin.grad = -d
+            theirs.step()
+            schedule.step()
+            self.step.take(walk, d.clone())
+        torch.testing.assert_close(walk.weights, twin.detach(), rtol=1e-10, atol=1e-12)
+
+
+class TestBacktrack(StepContract):
+    step = Backtrack()
+
+    def test_it_shortens_a_step_that_is_too_long(self, walk):
+        natural = DampedNatural(examples=1000, iterations=50).propose(walk)
+        before = everything(walk)
+        size = Backtrack((64.0, 32.0, 1.0, 0.5)).take(walk, natural)
+        assert size in (1.0, 0.5)
+        assert everything(walk) < before
+
+    def test_it_stays_where_no_step_helps(self, walk):
+        home = walk.weights.clone()
+        away = -DampedNatural(examples=1000).propose(walk)
+        assert Backtrack().take(walk, away) == 0.0
+        assert torch.equal(walk.weights, home)
+
+
+@pytest.mark.parametrize(
+    ("field", "make"),
+    [
+        ("direction.batch", lambda: PenalizedGradient(batch=0)),
+        ("direction.penalty", lambda: PenalizedGradient(penalty=math.nan)),
+        ("direction.examples", lambda: DampedNatural(examples=0)),
+        ("direction.iterations", lambda: DampedNatural(iterations=True)),
+        ("direction.damping", lambda: DampedNatural(damping=0.0)),
+        ("step.size", lambda: Fixed(math.inf)),
+        ("step.length", lambda: UnitLength(-1.0)),
+        ("step.rate", lambda: Adam(rate=0.0)),
+        ("step.beta2", lambda: Adam(beta2=1.0)),
+        ("step.sizes", lambda: Backtrack(())),
+        ("step.sizes", lambda: Backtrack((1.0, 0.0))),
+        ("step.examples", lambda: Backtrack(examples=0)),
+    ],
+)
+def test_bad_values_are_refused(field, make):
+    with pytest.raises(ConfigError, match=f"^{field}: "):
+        make()
