@@ -14,17 +14,15 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor
-from torch.func import vjp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from devnet.fip._checks import within
-from devnet.fip._network import Network
+from devnet.fip._network import Network, seeded
 
 
 class Metric(ABC):
@@ -82,27 +80,27 @@ class LocalMetric:
     """
 
     def __init__(self, metric: Metric, network: Network, inputs: Tensor) -> None:
-        weights = network.weights.detach().clone()
         self._metric = metric
         self._count = len(inputs)
+        # Plain autograd, not torch.func.vjp: that one loads the compiler, over a second in every process.
+        self._weights = network.weights.detach().clone().requires_grad_()
         with sdpa_kernel(SDPBackend.MATH):  # fused attention cannot be differentiated twice
-            built = vjp(network.function(inputs), weights)
-        pull = built[1]
-        self.outputs: Tensor = built[0].detach()
-        self._pull: Callable[[Tensor], Tensor] = lambda u: pull(u)[0]
-        self._push: Callable[[Tensor], Tensor] | None = None
+            self._live = network.function(inputs)(self._weights)
+        self.outputs: Tensor = self._live.detach()
+        self._transpose: tuple[Tensor, Tensor] | None = None
 
     def jacobian_mv(self, v: Tensor) -> Tensor:
         """Return ``J v``: the first-order change of the outputs, ``[N, ..., C]``."""
-        if self._push is None:
+        if self._transpose is None:
             # u -> J^T u is linear, so its own transpose is v -> J v, and either graph is built only once.
-            push = vjp(self._pull, torch.zeros_like(self.outputs))[1]
-            self._push = lambda v: push(v)[0]
-        return self._push(v).detach()
+            u = torch.zeros_like(self.outputs).requires_grad_()
+            self._transpose = u, _pull(self._live, self._weights, u, create_graph=True)
+        u, pulled = self._transpose
+        return _pull(pulled, u, v)
 
     def jacobian_rmv(self, u: Tensor) -> Tensor:
         """Return ``J^T u``: output vectors pulled back to the weights, ``[P]``."""
-        return self._pull(u).detach()
+        return _pull(self._live, self._weights, u)
 
     def mv(self, v: Tensor) -> Tensor:
         """Return ``g v``.
@@ -137,6 +135,11 @@ class LocalMetric:
             square = self.jacobian_rmv(self._metric.factor_mv(self.outputs, probe)).square_()
             total = total.add_(square) if total.numel() else square
         return total / (len(signs) * self._count)
+
+
+def _pull(outputs: Tensor, inputs: Tensor, seed: Tensor, *, create_graph: bool = False) -> Tensor:
+    """Return the transposed Jacobian of ``outputs`` by ``inputs`` times ``seed``, keeping the graph."""
+    return torch.autograd.grad(seeded(outputs, seed), inputs, retain_graph=True, create_graph=create_graph)[0]
 
 
 def _sum_but_first(x: Tensor) -> Tensor:

@@ -15,6 +15,22 @@ from devnet.fip._layout import Layout, layout_of
 CHUNK = 2048  # examples a forward pass without gradient takes at once
 
 
+def seeded(outputs: Tensor, seed: Tensor) -> Tensor:
+    """Return the scalar whose gradient is ``J^T seed``.
+
+    The gradient of a scalar is asked for rather than one with ``grad_outputs``, for which PyTorch first loads a
+    library of symbols (half a second in every process).
+
+    Args:
+        outputs: A differentiable tensor.
+        seed: A tensor of its shape.
+
+    Returns:
+        Their inner product.
+    """
+    return torch.dot(outputs.reshape(-1), seed.reshape(-1))
+
+
 class Network:
     """The network that walks: a deep copy of the user's module in evaluation mode.
 
@@ -88,5 +104,6 @@ class Network:
         Returns:
             Vector ``[P]``; zero where the outputs do not depend on a weight.
         """
-        pieces = torch.autograd.grad(outputs, self._moving, seed, allow_unused=True, materialize_grads=True)
+        scalar = outputs if seed is None else seeded(outputs, seed)
+        pieces = torch.autograd.grad(scalar, self._moving, allow_unused=True, materialize_grads=True)
         return torch.cat([g.reshape(-1) for g in pieces], out=out)
