@@ -13,9 +13,9 @@ from devnet._core.errors import ConfigError, HealthError
 from devnet._core.random import Key
 from devnet.backends.coupling import Coupling
 from devnet.dynamics import Form, form_of
-from devnet.dynamics.plasticity.hebbian_wta import Learner
+from devnet.dynamics.plasticity import Learner
 from devnet.sheet import Sheet
-from devnet.spec import DynamicsSpec, HebbianWTASpec
+from devnet.spec import DynamicsSpec, RuleSpec
 
 NOISE = "noise"
 """Name of the stream that drives the cells: one Gaussian per (step, cell)."""
@@ -128,7 +128,7 @@ class Backend(ABC):
         state: State,
         steps: int,
         *,
-        rule: HebbianWTASpec | None = None,
+        rule: RuleSpec | None = None,
         noise: Float[np.ndarray, "steps n"] | None = None,
         record: bool = True,
     ) -> Spikes:

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from devnet.backends.base import NOISE, Backend, SheetModel, Spikes, State, check_finite
-from devnet.dynamics.plasticity.hebbian_wta import learn
-from devnet.spec import HebbianWTASpec
+from devnet.dynamics.plasticity import rule_of
+from devnet.spec import RuleSpec
 
 
 @final
@@ -28,7 +28,7 @@ class ReferenceBackend(Backend):
         state: State,
         steps: int,
         *,
-        rule: HebbianWTASpec | None = None,
+        rule: RuleSpec | None = None,
         noise: Float[np.ndarray, "steps n"] | None = None,
         record: bool = True,
     ) -> Spikes:
@@ -46,7 +46,7 @@ class ReferenceBackend(Backend):
                 *state.cells, fired, drive, given.astype(np.float64), *model.cells, k
             )
             if rule is not None and state.learner is not None:
-                learn(rule, state.learner, firing, step)
+                rule_of(rule).learn(rule, state.learner, firing, step)
             state.fired[:] = fired
             state.step = step + 1
             if record:

@@ -10,7 +10,7 @@ from devnet._core.errors import ConfigError
 from devnet._core.progress import task
 from devnet._core.random import as_key
 from devnet.backends.base import SheetModel, State, backend_of
-from devnet.dynamics.plasticity import hebbian_wta
+from devnet.dynamics import plasticity
 from devnet.sheet import Sheet, Wiring
 from devnet.spec import LearningSpec, Spec
 from devnet.waves import dynamics_of, uncoupled
@@ -93,7 +93,7 @@ def organize(
     if activity == "noise":
         dynamics = uncoupled(sheet, dynamics, key.child("probe"))
     model = SheetModel.build(sheet, dynamics, key)
-    learner = hebbian_wta.start(learning.rule, sheet.n, count, key)
+    learner = plasticity.start(learning.rule, sheet.n, count, key)
     state = State.initial(model, learner)
     first_weights = learner.weights.copy()
     late = length * 4 // 5 // CHUNK * CHUNK

@@ -14,6 +14,7 @@ from devnet.spec._base import ASSUMED, INT_MAX, Spec, Wrong, quantity, refuse
 
 G19 = "G19, released code"
 M20 = "M20, released code"
+PFISTER = "Pfister & Gerstner 2006, table 4 (from memory)"
 
 Point = tuple[float, float]
 Count = Annotated[int, Field(ge=1, le=INT_MAX)]
@@ -144,22 +145,9 @@ class RateMapSpec(Spec):
 DynamicsSpec = Annotated[IzhikevichSpec | AdaptiveLeakySpec | RateMapSpec, Field(discriminator="form")]
 
 
-class HebbianWTASpec(Spec):
-    """Winner-take-all Hebbian learning with thresholds (conscience) and constant total weight a unit.
+class CompetitionSpec(Spec):
+    """What every rule with a winner has: initial weights, thresholds, recruitment. Defaults are G19's."""
 
-    y = W^T s; k = argmax(y - c); w_k += eta f s; c_k += c_plus f'; then w_k is rescaled to its norm. Defaults are
-    G19's.
-    """
-
-    rule: Literal["hebbian_wta"] = "hebbian_wta"
-    eta: float = quantity(0.1, "1", G19, gt=0)
-    factor: Literal["excess", "drive"] = Field(
-        default="excess",
-        description="f = max(0, y - c), nothing learned at 0 (G19); or f = y, the raw drive (ours)",
-    )
-    norm: Literal["mean", "sum"] = Field(
-        default="mean", description="a unit's mean weight (G19) or its sum (ours) is kept"
-    )
     weight: float = quantity(2.5, "drive", G19, gt=0, description="the value at which the norm is kept")
     weight_cv: float = quantity(
         0.056, "1", G19, ge=0, lt=0.2, description="initial w ~ N(1, cv^2), then rescaled"
@@ -168,9 +156,6 @@ class HebbianWTASpec(Spec):
     c_sd: float = quantity(2.0, "drive", G19, ge=0, description="initial c ~ N(c_mean, c_sd^2)")
     c_plus: float = quantity(
         0.005, "1", G19, ge=0, description="rise of the winner's threshold, in units of f'"
-    )
-    c_rise: Literal["factor", "constant"] = Field(
-        default="factor", description="f' = f (G19), or f' = 1 (ours)"
     )
     c_decay: float = quantity(
         0.0, "1/events", G19, ge=0, lt=1, description="c_j -= c_j c_decay / M at each event"
@@ -183,11 +168,73 @@ class HebbianWTASpec(Spec):
     min_active: int = quantity(1, "nodes", G19, ge=1, description="learn only when so many nodes fire")
 
 
+class HebbianWTASpec(CompetitionSpec):
+    """Winner-take-all Hebbian learning with constant total weight a unit.
+
+    y = W^T s; k = argmax(y - c); w_k += eta f s; c_k += c_plus f'; then w_k is rescaled to its norm. Defaults are
+    G19's.
+    """
+
+    rule: Literal["hebbian_wta"] = "hebbian_wta"
+    norm: Literal["mean", "sum"] = Field(
+        default="mean", description="a unit's mean weight (G19) or its sum (ours) is kept"
+    )
+    eta: float = quantity(0.1, "1", G19, gt=0)
+    factor: Literal["excess", "drive"] = Field(
+        default="excess",
+        description="f = max(0, y - c), nothing learned at 0 (G19); or f = y, the raw drive (ours)",
+    )
+    c_rise: Literal["factor", "constant"] = Field(
+        default="factor", description="f' = f (G19), or f' = 1 (ours)"
+    )
+
+
+class PairSTDPSpec(CompetitionSpec):
+    """Spike-timing-dependent plasticity of pairs, all to all, with traces (Bi & Poo 1998)."""
+
+    rule: Literal["pair_stdp"] = "pair_stdp"
+    norm: Literal["mean", "sum", "none"] = Field(
+        default="mean", description="a unit's mean weight or its sum is kept, or neither"
+    )
+    a_plus: float = quantity(0.01, "drive", ASSUMED, ge=0)
+    a_minus: float = quantity(0.005, "drive", ASSUMED, ge=0)
+    tau_plus: float = quantity(16.8, "steps", PFISTER, gt=0)
+    tau_minus: float = quantity(33.7, "steps", PFISTER, gt=0)
+    w_max: float = quantity(100.0, "drive", ASSUMED, gt=0)
+    bounds: Literal["hard", "soft"] = Field(
+        default="hard", description="clip to [0, w_max]; or a_plus times (w_max - w) and a_minus times w"
+    )
+
+
+class TripletSTDPSpec(CompetitionSpec):
+    """Triplet rule of Pfister & Gerstner 2006, all to all; defaults fit visual cortex (their full model)."""
+
+    rule: Literal["triplet_stdp"] = "triplet_stdp"
+    norm: Literal["mean", "sum", "none"] = Field(
+        default="mean", description="a unit's mean weight or its sum is kept, or neither"
+    )
+    a2_plus: float = quantity(5e-10, "drive", PFISTER, ge=0)
+    a2_minus: float = quantity(7e-3, "drive", PFISTER, ge=0)
+    a3_plus: float = quantity(6.2e-3, "drive", PFISTER, ge=0)
+    a3_minus: float = quantity(2.3e-4, "drive", PFISTER, ge=0)
+    tau_plus: float = quantity(16.8, "steps", PFISTER, gt=0)
+    tau_minus: float = quantity(33.7, "steps", PFISTER, gt=0)
+    tau_x: float = quantity(101.0, "steps", PFISTER, gt=0)
+    tau_y: float = quantity(125.0, "steps", PFISTER, gt=0)
+    w_max: float = quantity(100.0, "drive", ASSUMED, gt=0)
+    bounds: Literal["hard", "soft"] = Field(
+        default="hard", description="clip to [0, w_max]; or a_plus times (w_max - w) and a_minus times w"
+    )
+
+
+RuleSpec = Annotated[HebbianWTASpec | PairSTDPSpec | TripletSTDPSpec, Field(discriminator="rule")]
+
+
 class LearningSpec(Spec):
     """Which waves wire the pools, by which rule, for how long."""
 
     dynamics: str = Field(description="name of one of the model's dynamics")
-    rule: HebbianWTASpec = HebbianWTASpec()
+    rule: RuleSpec = HebbianWTASpec()
     steps: int = quantity(20_000, "steps", ASSUMED, ge=1)
     units: int | None = quantity(
         None, "units", ASSUMED, ge=1, le=INT_MAX, description="none: the sheet's layer-II units"

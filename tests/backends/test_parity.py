@@ -11,9 +11,17 @@ from devnet._core.errors import ConfigError, HealthError, ResourceError
 from devnet._core.random import Key, as_key
 from devnet.backends.base import SheetModel, State, backend_of
 from devnet.backends.coupling import Coupling
-from devnet.dynamics.plasticity import hebbian_wta
+from devnet.dynamics.plasticity import Learner, start
 from devnet.sheet import Sheet
-from devnet.spec import AdaptiveLeakySpec, CouplingSpec, HebbianWTASpec, IzhikevichSpec, RateMapSpec
+from devnet.spec import (
+    AdaptiveLeakySpec,
+    CouplingSpec,
+    HebbianWTASpec,
+    IzhikevichSpec,
+    PairSTDPSpec,
+    RateMapSpec,
+    TripletSTDPSpec,
+)
 
 OURS = HebbianWTASpec(
     eta=0.05, factor="drive", norm="sum", weight=1, c_mean=0, c_sd=0, c_plus=0.03, c_rise="constant", c_decay=0.05,
@@ -25,6 +33,8 @@ CASES = {
     "adaptive_leaky, rk4": (AdaptiveLeakySpec(), OURS),
     "adaptive_leaky, euler": (AdaptiveLeakySpec(dt=1.0, integrator="euler", drive="per_tau"), OURS),
     "rate_map": (RateMapSpec(), OURS),
+    "izhikevich, pair STDP": (IzhikevichSpec(), PairSTDPSpec()),
+    "izhikevich, triplet STDP": (IzhikevichSpec(), TripletSTDPSpec(bounds="soft", norm="none", w_max=5.0)),
 }
 FREE_RUN = {"izhikevich": 1e-9, "adaptive_leaky": 1e-11, "rate_map": 1e-11}
 
@@ -32,14 +42,14 @@ FREE_RUN = {"izhikevich": 1e-9, "adaptive_leaky": 1e-11, "rate_map": 1e-11}
 def ready(sheet: Sheet, case: str, units: int = 12) -> tuple[SheetModel, HebbianWTASpec, State]:
     spec, rule = CASES[case]
     model = SheetModel.build(sheet, spec, as_key(1))
-    return model, rule, State.initial(model, hebbian_wta.start(rule, sheet.n, units, as_key(2)))
+    return model, rule, State.initial(model, start(rule, sheet.n, units, as_key(2)))
 
 
 def copy(state: State) -> State:
     learner = state.learner
     assert learner is not None
     arrays = [getattr(learner, f.name).copy() for f in dataclasses.fields(learner)]
-    return State(state.cells.copy(), state.fired.copy(), state.step, hebbian_wta.Learner(*arrays))
+    return State(state.cells.copy(), state.fired.copy(), state.step, Learner(*arrays))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -56,6 +66,8 @@ def test_one_step_from_the_oracles_state(sheet: Sheet, case: str) -> None:
             (ours.learner.weights, theirs.learner.weights),
             (ours.learner.thresholds, theirs.learner.thresholds),
             (ours.learner.peak, theirs.learner.peak),
+            (ours.learner.pre, theirs.learner.pre),
+            (ours.learner.post, theirs.learner.post),
         ):
             assert np.all(np.abs(a - b) <= 1e-12 * (1 + np.abs(b)))
         assert np.array_equal(ours.fired, theirs.fired)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from devnet._core.random import Key
-from devnet.dynamics.plasticity.hebbian_wta import Learner, learn, start, total
+from devnet.dynamics.plasticity import Learner, start
+from devnet.dynamics.plasticity.base import total
+from devnet.dynamics.plasticity.hebbian_wta import learn
 from devnet.spec import HebbianWTASpec
 
 G19 = HebbianWTASpec(c_mean=1.0, c_sd=0.0, weight=1.0)
@@ -14,7 +16,7 @@ G19 = HebbianWTASpec(c_mean=1.0, c_sd=0.0, weight=1.0)
 
 def learner() -> Learner:
     weights = np.array([[1.5, 0.5], [1.0, 1.0], [0.5, 1.5]])
-    return Learner(weights, np.array([1.0, 1.0]), np.zeros(2, np.int64), np.zeros(2))
+    return Learner.of(weights, np.array([1.0, 1.0]))
 
 
 def test_one_event_by_hand() -> None:
@@ -66,4 +68,6 @@ def test_the_start_is_unordered_and_normalized() -> None:
     assert total(rule, 400) == 1000
     assert total(rule.replace(norm="sum", weight=1.0), 400) == 1.0
     fewer = start(rule, 400, 10, Key(3))
-    assert np.array_equal(fewer.weights, state.weights[:, :10])  # a unit's draws do not depend on how many there are
+    assert np.array_equal(
+        fewer.weights, state.weights[:, :10]
+    )  # a unit's draws do not depend on how many there are

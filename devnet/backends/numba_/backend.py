@@ -11,8 +11,8 @@ from devnet._core.random import stream_id
 from devnet.backends.base import NOISE, Backend, SheetModel, Spikes, State, check_finite
 from devnet.backends.numba_ import kernels
 from devnet.backends.numba_.mesh import MeshField
-from devnet.dynamics.plasticity import hebbian_wta
-from devnet.spec import HebbianWTASpec
+from devnet.dynamics.plasticity import Learner, rule_of
+from devnet.spec import HebbianWTASpec, RuleSpec
 
 SPIKES_AT_ONCE = 1 << 20
 """Room for spikes in one call of the kernel; more spikes mean more calls."""
@@ -48,7 +48,7 @@ class NumbaBackend(Backend):
         state: State,
         steps: int,
         *,
-        rule: HebbianWTASpec | None = None,
+        rule: RuleSpec | None = None,
         noise: Float[np.ndarray, "steps n"] | None = None,
         record: bool = True,
     ) -> Spikes:
@@ -74,8 +74,8 @@ class NumbaBackend(Backend):
             )
             taken, spikes, sick = kernels.run(
                 model.form.number, model.constants, model.cells, coupling, state.cells, state.fired, field,
-                state.step, steps - done, model.hold, _key(model), given, record, time, cell, scaled.learning,
-                scaled.arrays, scaled.rule,
+                state.step, steps - done, model.hold, _key(model), given, record, time, cell, scaled.rule,
+                scaled.arrays, scaled.constants,
             )  # fmt: skip
             state.step += taken
             done += taken
@@ -114,8 +114,8 @@ class NumbaBackend(Backend):
                 kernels.move, n, 64, *law, model.cells, state.cells, fired, drive, samples, fresh, _key(model),
                 now // model.hold,
             )  # fmt: skip
-            if scaled.learning:
-                kernels.learn_step(now, active, flips, signs, scaled.arrays, scaled.rule)
+            if scaled.rule >= 0:
+                kernels.learn_step(now, active, flips, signs, scaled.rule, scaled.arrays, scaled.constants)
             if record:
                 parts.append(Spikes(np.full(n_firing, now, np.int32), active.astype(np.int32)))
             state.step += 1
@@ -128,25 +128,19 @@ class NumbaBackend(Backend):
 class _ScaledLearner:
     """A learner as the kernels want it, with scales beside the weights; without learning, one of no units."""
 
-    def __init__(self, model: SheetModel, state: State, rule: HebbianWTASpec | None) -> None:
-        self.learning = rule is not None and state.learner is not None
-        rule = rule if rule is not None else HebbianWTASpec()
+    def __init__(self, model: SheetModel, state: State, rule: RuleSpec | None) -> None:
         learner = state.learner
-        if learner is None:
-            learner = hebbian_wta.Learner(
-                np.zeros((model.n, 0)), np.zeros(0), np.zeros(0, np.int64), np.zeros(0)
-            )
+        if rule is None or learner is None:
+            rule, learner = None, Learner.of(np.zeros((model.n, 0)), np.zeros(0))
+        law = rule_of(rule or HebbianWTASpec())
+        self.rule = law.number if rule is not None else -1
+        self.constants = law.constants(rule or HebbianWTASpec(), *learner.weights.shape)
         self._weights = learner.weights
-        total = float(hebbian_wta.total(rule, model.n))
         drives = learner.weights[state.fired].sum(axis=0)
         self._scale = np.ones_like(drives)
         self.arrays = (
-            drives, self._scale, np.full_like(drives, total), learner.weights, learner.thresholds, learner.wins,
-            learner.peak,
-        )  # fmt: skip
-        self.rule = (
-            total, rule.eta, rule.factor == "excess", rule.c_plus, rule.c_rise == "factor", rule.c_decay,
-            rule.recruit_every, rule.recruit_wins, rule.recruit_divisor, rule.min_active,
+            drives, self._scale, np.full_like(drives, self.constants[0]), learner.weights, learner.thresholds,
+            learner.wins, learner.peak, learner.pre, learner.post,
         )  # fmt: skip
 
     def finish(self) -> None:

@@ -9,6 +9,7 @@ from numba.extending import overload, register_jitable
 from devnet._core.compile import jit
 from devnet.backends.numba_.philox import fill_normal
 from devnet.dynamics import adaptive_leaky, base, izhikevich, rate_map
+from devnet.dynamics.plasticity import hebbian_wta, stdp
 
 REFRESH = 1024
 """At every step number that this divides, field and drives are summed afresh and scales folded into the weights.
@@ -34,6 +35,7 @@ def _law(function):
 _izh_fires, _izh_advance = _law(izhikevich.fires), _law(izhikevich.advance)
 _leaky_fires, _leaky_advance = _law(adaptive_leaky.fires), _law(adaptive_leaky.advance)
 _map_fires, _map_advance = _law(rate_map.fires), _law(rate_map.advance)
+_hebbian, _stdp = _law(hebbian_wta.kernel), _law(stdp.kernel)
 
 
 @register_jitable
@@ -127,56 +129,37 @@ def _fold(weights, scale, stored_sum, total):
 
 
 @register_jitable
-def _learn(firing, learner, rule):
-    """Let the winner of one step learn; ``hebbian_wta.learn`` on scaled weights."""
-    drives, scale, stored_sum, weights, thresholds, wins, peak = learner
-    total, eta, by_excess, c_plus, by_factor, c_decay = rule[:6]
-    n, units = weights.shape
-    winner, best = 0, -np.inf
-    for j in range(units):
-        y = scale[j] * drives[j]
-        if y > peak[j]:
-            peak[j] = y
-        if y - thresholds[j] > best:
-            winner, best = j, y - thresholds[j]
-    y = scale[winner] * drives[winner]
-    f = max(0.0, y - thresholds[winner]) if by_excess else y
-    if f <= 0.0:
-        return
-    gain = eta * f / scale[winner]
-    for i in firing:
-        weights[i, winner] += gain
-    drives[winner] += gain * len(firing)
-    stored_sum[winner] += gain * len(firing)
-    scale[winner] = total / stored_sum[winner]
-    if scale[winner] < 1e-3:  # fold, so that stored numbers stay of order 1
-        column = 0.0
-        for i in range(n):
-            weights[i, winner] *= scale[winner]
-            column += weights[i, winner]
-        drives[winner] *= scale[winner]
-        stored_sum[winner] = column
-        scale[winner] = total / column
-    if c_decay > 0.0:
-        for j in range(units):
-            thresholds[j] -= thresholds[j] * (c_decay / units)
-    thresholds[winner] += c_plus * (f if by_factor else 1.0)
-    wins[winner] += 1
-
-
-@register_jitable
-def _learn_step(now, firing, changed, signs, learner, rule):
-    """Take the learning part of one step."""
-    drives, scale, stored_sum, weights, thresholds, wins, peak = learner
-    recruit_every, recruit_wins, recruit_divisor, min_active = rule[6:]
+def _learn_step(now, firing, changed, signs, rule, learner, r):
+    """Take the learning part of one step: drives, competition, the rule, thresholds, recruitment."""
+    drives, scale, stored_sum, weights, thresholds, wins, peak, pre, post = learner
+    total, min_active, recruit_every, recruit_wins, recruit_divisor, c_plus, c_decay, traces = r[:8]
+    units = len(thresholds)
     afresh = now % REFRESH == 0
     if afresh:
-        _fold(weights, scale, stored_sum, rule[0])
-    _sum_rows(drives, weights, firing, changed, signs, afresh)
+        _fold(weights, scale, stored_sum, total)
+    _sum_rows(drives, weights, firing, changed, signs, afresh or traces != 0.0)
+    winner, y = -1, 0.0
     if len(firing) >= min_active:
-        _learn(firing, learner, rule)
+        best = -np.inf
+        for j in range(units):
+            drive = scale[j] * drives[j]
+            if drive > peak[j]:
+                peak[j] = drive
+            if drive - thresholds[j] > best:
+                winner, best, y = j, drive - thresholds[j], drive
+    rise = 0.0
+    if rule == 0:
+        if winner >= 0:
+            rise = _hebbian(firing, winner, y, drives, scale, stored_sum, weights, thresholds, pre, post, r)
+    else:
+        rise = _stdp(firing, winner, y, drives, scale, stored_sum, weights, thresholds, pre, post, r)
+    if rise > 0.0:
+        for j in range(units):
+            thresholds[j] -= thresholds[j] * (c_decay / units)
+        thresholds[winner] += c_plus * rise
+        wins[winner] += 1
     if recruit_every > 0 and (now + 1) % recruit_every == 0:
-        for j in range(len(wins)):
+        for j in range(units):
             if wins[j] < recruit_wins:
                 thresholds[j] = peak[j] / recruit_divisor
 
@@ -193,15 +176,15 @@ def _sick(state):
 @jit()
 def run(
     form, k, cells, coupling, state, was_firing, field, step, steps, hold, key, given, record, spike_time, spike_cell,
-    learning, learner, rule,
+    rule, learner, r,
 ):  # fmt: skip
     """Take up to ``steps`` steps from ``step``; stop early when the next step's spikes might not fit.
 
     Arrays are named as in ``backends.base`` and ``hebbian_wta``. ``key`` is (low word, high word, stream); ``given``
-    is noise from outside, one row a step, or has no rows. ``learner`` is (drives, scale, stored_sum, weights,
-    thresholds, wins, peak): a unit's weights are ``scale`` times the stored ones and its drive ``scale`` times the
-    stored one, so that rescaling a unit is one number; ``stored_sum`` is the sum of its stored weights. ``rule`` is
-    (total, eta, by_excess, c_plus, by_factor, c_decay, recruit_every, recruit_wins, recruit_divisor, min_active).
+    is noise from outside, one row a step, or has no rows. ``rule`` is the number of the learning
+    rule, -1 for none, and ``r`` its constants. ``learner`` is (drives, scale, stored_sum, weights, thresholds, wins,
+    peak, pre, post): a unit's weights are ``scale`` times the stored ones and its drive ``scale`` times the
+    stored one, so that rescaling a unit is one number; ``stored_sum`` is the sum of its stored weights.
 
     Returns:
         Steps taken, spikes written, and 0 or the step by which a state was found not finite.
@@ -231,8 +214,8 @@ def run(
         elif done == 0 or now % hold == 0:
             fill_normal(noise, key[0], key[1], now // hold, 0, key[2], 0, blocks)
         _advance(form, state, k, cells, fired[:n], field, noise)
-        if learning:
-            _learn_step(now, active, flips, signs, learner, rule)
+        if rule >= 0:
+            _learn_step(now, active, flips, signs, rule, learner, r)
         if record:
             for i in active:
                 spike_time[spikes] = now

@@ -1,1 +1,9 @@
-"""Learning rules, one small file each."""
+"""Learning rules, one small file each: the law in NumPy and the same for the compiled backend."""
+
+from devnet.dynamics.plasticity import hebbian_wta as hebbian_wta
+from devnet.dynamics.plasticity import stdp as stdp
+from devnet.dynamics.plasticity.base import Learner as Learner
+from devnet.dynamics.plasticity.base import Rule as Rule
+from devnet.dynamics.plasticity.base import register as register
+from devnet.dynamics.plasticity.base import rule_of as rule_of
+from devnet.dynamics.plasticity.base import start as start

@@ -1,0 +1,116 @@
+"""Spike-timing-dependent plasticity with traces: pairs (Bi & Poo 1998) and triplets (Pfister & Gerstner 2006).
+
+Cells leave traces r1, r2 (time constants tau_plus, tau_x), units o1, o2 (tau_minus, tau_y); each decays by
+exp(-1/tau) a step and rises by 1 at a spike. With r2 and o2 taken before their own rise,
+
+    at a spike of cell i:   w_ij <- w_ij - o1_j (a2_minus + a3_minus r2_i)
+    at a spike of unit j:   w_ij <- w_ij + r1_i (a2_plus + a3_plus o2_j)
+
+A pair rule has a3 = 0. A lone pair t_unit - t_cell = dt then changes w by a2_plus exp(-dt / tau_plus) for dt >= 0 and
+by -a2_minus exp(dt / tau_minus) for dt < 0: a unit that fires in the same step as a cell follows it. Bounds are hard,
+w clipped to [0, w_max], or soft, a_plus times (w_max - w) and a_minus times w. A unit fires when it wins the
+competition with y_k > c_k.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from devnet.dynamics.plasticity import base
+from devnet.dynamics.plasticity.base import Learner, Rule
+from devnet.spec import PairSTDPSpec, TripletSTDPSpec
+
+Spec = PairSTDPSpec | TripletSTDPSpec
+
+
+def _amplitudes(spec: Spec) -> tuple[float, float, float, float, float, float]:
+    """Return a2_plus, a2_minus, a3_plus, a3_minus, tau_x, tau_y of either rule."""
+    if isinstance(spec, TripletSTDPSpec):
+        return spec.a2_plus, spec.a2_minus, spec.a3_plus, spec.a3_minus, spec.tau_x, spec.tau_y
+    return spec.a_plus, spec.a_minus, 0.0, 0.0, 1.0, 1.0
+
+
+def apply(spec: Spec, learner: Learner, cells: Int[np.ndarray, " k"], units: Int[np.ndarray, " u"]) -> None:
+    """Take one step of the rule for given spikes, in place.
+
+    Args:
+        spec: Amplitudes, time constants, bounds.
+        learner: Weights and traces.
+        cells: Cells that fire in this step.
+        units: Units that fire in this step.
+    """
+    a2_plus, a2_minus, a3_plus, a3_minus, tau_x, tau_y = _amplitudes(spec)
+    w, pre, post = learner.weights, learner.pre, learner.post
+    pre *= np.exp([[-1 / spec.tau_plus], [-1 / tau_x]])
+    post *= np.exp([[-1 / spec.tau_minus], [-1 / tau_y]])
+    soft = spec.bounds == "soft"
+    down = post[0] * (a2_minus + a3_minus * pre[1, cells, None])
+    w[cells] = np.clip(w[cells] - down * (w[cells] if soft else 1.0), 0, spec.w_max)
+    pre[:, cells] += 1
+    for j in units:
+        up = pre[0] * (a2_plus + a3_plus * post[1, j])
+        w[:, j] = np.clip(w[:, j] + up * (spec.w_max - w[:, j] if soft else 1.0), 0, spec.w_max)
+        post[:, j] += 1
+        if spec.norm != "none":
+            w[:, j] *= base.total(spec, len(w)) / w[:, j].sum()
+
+
+def learn(spec: Spec, learner: Learner, firing: Int[np.ndarray, " k"], step: int) -> None:
+    """Apply one step of competition and rule in place; arguments as ``hebbian_wta.learn``."""
+    winner = base.compete(spec, learner, firing)
+    fires = winner is not None and winner[1] > learner.thresholds[winner[0]]
+    apply(
+        spec, learner, firing, np.array([winner[0]] if fires and winner is not None else [], dtype=np.int64)
+    )
+    if fires and winner is not None:
+        base.won(spec, learner, winner[0], 1.0)
+    base.recruit(spec, learner, step)
+
+
+def constants(spec: Spec, n: int, units: int) -> Float[np.ndarray, " k"]:
+    """Return the shared constants, then amplitudes, decays a step, bounds, and whether sums are kept."""
+    *amplitudes, tau_x, tau_y = _amplitudes(spec)
+    decays = np.exp([-1 / spec.tau_plus, -1 / tau_x, -1 / spec.tau_minus, -1 / tau_y])
+    own = [*amplitudes, *decays, spec.w_max, float(spec.bounds == "soft"), float(spec.norm != "none")]
+    shared = base.shared_constants(spec, n)
+    shared[7] = 1.0
+    return np.array([*shared, *own])
+
+
+def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, post, r):
+    """Take one step; unit k fires if y > c_k (k < 0: nobody won). Returns 1 where it fired, else 0."""
+    n, units = weights.shape
+    a2_plus, a2_minus, a3_plus, a3_minus = r[8], r[9], r[10], r[11]
+    w_max, soft = r[16], r[17] != 0.0
+    for i in range(n):
+        pre[0, i] *= r[12]
+        pre[1, i] *= r[13]
+    for j in range(units):
+        post[0, j] *= r[14]
+        post[1, j] *= r[15]
+    for i in firing:
+        a = a2_minus + a3_minus * pre[1, i]
+        for j in range(units):
+            w = weights[i, j]
+            weights[i, j] = min(max(w - post[0, j] * a * (w if soft else 1.0), 0.0), w_max)
+        pre[0, i] += 1.0
+        pre[1, i] += 1.0
+    if k < 0 or y <= thresholds[k]:
+        return 0.0
+    a = a2_plus + a3_plus * post[1, k]
+    column = 0.0
+    for i in range(n):
+        w = weights[i, k]
+        weights[i, k] = min(max(w + pre[0, i] * a * (w_max - w if soft else 1.0), 0.0), w_max)
+        column += weights[i, k]
+    post[0, k] += 1.0
+    post[1, k] += 1.0
+    if r[18] != 0.0:
+        for i in range(n):
+            weights[i, k] *= r[0] / column
+    return 1.0
+
+
+PAIR = base.register(Rule("pair_stdp", 1, constants, learn, kernel))
+TRIPLET = base.register(Rule("triplet_stdp", 1, constants, learn, kernel))
