@@ -98,6 +98,27 @@ class RunFolder:
             run._claim(model, {"schema": SCHEMA, "devnet": library_version()} | settings)
             yield run
 
+    @classmethod
+    @contextmanager
+    def existing(cls, path: str | Path) -> Generator[RunFolder]:
+        """Open the folder of a run that some devnet wrote, to add to it.
+
+        Args:
+            path: The folder.
+
+        Yields:
+            The folder, locked.
+
+        Raises:
+            ConfigError: It is no run folder.
+            BusyError: Another process writes there.
+        """
+        path = Path(path)
+        if not (path / "run.json").is_file():
+            raise ConfigError("run", str(path), "a folder that devnet run wrote")
+        with _lock.locked(path):
+            yield cls(path)
+
     def _claim(self, model: ModelSpec, record: dict[str, Any]) -> None:
         config, settings = self.path / "config.toml", self.path / "run.json"
         if not settings.exists():

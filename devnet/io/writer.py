@@ -54,7 +54,7 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write JSON, readable and with sorted keys, as ``write_bytes`` does; NaN and infinity are refused.
+    """Write JSON, readable and in the order of its dicts, as ``write_bytes`` does; NaN and infinity are refused.
 
     Args:
         path: Where.
@@ -64,7 +64,7 @@ def write_json(path: str | Path, value: Any) -> None:
         StorageError: It could not be written.
         ValueError: A number is not finite.
     """
-    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def make_folder(path: str | Path) -> Path:

@@ -1,0 +1,7 @@
+"""``python -m devnet.cli``."""
+
+import sys
+
+from devnet.cli.main import main
+
+sys.exit(main())

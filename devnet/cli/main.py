@@ -1,0 +1,38 @@
+"""The entry point: turns every error that devnet raises on purpose into its text and its exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from devnet._core.errors import DevnetError
+from devnet._core.progress import listening
+from devnet.cli.app import app
+from devnet.cli.display import listener
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: Words after ``devnet``; None takes them from the command line.
+
+    Returns:
+        The exit code: 0 done; 2 bad configuration or usage; 3 busy; 4 storage; 5 health; 6 resources; 7 corrupt or
+        untrusted file; 75 interrupted, resumable.
+    """
+    try:
+        with listening(listener()):
+            app(args=list(sys.argv[1:] if arguments is None else arguments), prog_name="devnet")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except DevnetError as error:
+        return _fail(str(error), error.exit_code)
+    except MemoryError:
+        return _fail("memory: this machine has not enough for what was asked; make the model smaller", 6)
+    return 0
+
+
+def _fail(text: str, code: int) -> int:
+    sys.stderr.write("".join(f"devnet: {line}\n" for line in text.splitlines()))
+    return code

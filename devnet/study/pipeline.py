@@ -1,0 +1,141 @@
+"""A whole run: stage after stage, each restartable, into one folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from devnet._core.errors import InterruptedRunError
+from devnet._core.progress import task
+from devnet.io import RunFolder, write_json
+from devnet.io.runs import Stage
+from devnet.spec import ModelSpec
+from devnet.study import stages
+from devnet.study.plan import Plan
+from devnet.study.summary import read_summary, summarize
+
+
+def _take_paths(plan: Plan, run: RunFolder, stage: Stage) -> None:
+    from devnet.study.paths import take_paths
+
+    take_paths(plan, run, stage)
+
+
+def _report(plan: Plan | None, run: RunFolder, stage: Stage) -> None:
+    """Draw the figures and write the page."""
+    from devnet.viz.report import write_report
+
+    write_report(run.path)
+    figures = sorted(path.name for path in (run.path / "figures").glob("*"))
+    for name in ["report.html", *(f"figures/{figure}" for figure in figures)]:
+        stage.run_file(name)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage of the run.
+
+    Attributes:
+        name: Its name and the name of its folder.
+        after: Stages whose files it reads.
+        run: What it does.
+    """
+
+    name: str
+    after: tuple[str, ...]
+    run: stages.StageOf
+
+
+STEPS = (
+    Step("grow", (), stages.grow_sheets),
+    Step("simulate", ("grow",), stages.simulate_forms),
+    Step("organize", ("grow",), stages.organize_sheets),
+    Step("export", ("organize",), stages.export_network),
+    Step("readout", ("organize",), stages.read_out),
+    Step("fip", ("organize",), _take_paths),
+)
+_REPORT = Step("report", tuple(step.name for step in STEPS), _report)
+
+STAGES = tuple(step.name for step in (*STEPS, _REPORT))
+"""Names of the stages, in order."""
+
+
+def run_model(
+    model: str | Path | ModelSpec,
+    out: str | Path,
+    *,
+    rng: Any = 0,
+    data: str | None = None,
+    workers: int | None = None,
+) -> dict[str, Any]:
+    """Run a model: grow, simulate, organize, export, read out, take paths, report.
+
+    Stages that an earlier call finished in the same folder are checked by digest and skipped. With more than one
+    worker the FIP stage starts processes: call this from a script's ``if __name__ == "__main__":`` block.
+
+    Args:
+        model: Catalog name, path of a TOML file, or a spec.
+        out: The run folder: new, empty, or one that holds the start of this very run.
+        rng: Seed.
+        data: Image set (``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``), or None for the model's.
+        workers: Replicates that run at a time, or None for the number of cores. Results do not depend on it.
+
+    Returns:
+        The summary, as in ``summary.json``.
+
+    Raises:
+        ConfigError: The model or an argument does not fit; nothing has been written.
+        BusyError: The folder is in use or holds something else.
+        StorageError: A file could not be written.
+        InterruptedRunError: Ctrl-C; finished stages are kept.
+    """
+    plan = Plan.of(model, rng, data, workers)
+    with RunFolder.open(out, plan.model, {"key": str(plan.key.value)}) as run:
+        try:
+            with task("run", len(STAGES)) as tick:
+                for step in STEPS:
+                    _do(plan, run, step)
+                    tick()
+                write_json(run.path / "summary.json", summarize(plan, run, STAGES[:-1]))
+                _do(plan, run, _REPORT)
+                tick()
+        except KeyboardInterrupt:
+            kept = [name for name in STAGES if (run.path / name / "stage.json").exists()]
+            raise InterruptedRunError(
+                f"{run.path}: stopped; finished and kept: {', '.join(kept) or 'nothing yet'}; "
+                "the same command goes on from there"
+            ) from None
+        summary = summarize(plan, run, STAGES)
+        write_json(run.path / "summary.json", summary)
+        run.write_manifest()
+    return summary
+
+
+def _do(plan: Plan, run: RunFolder, step: Step) -> None:
+    if run.finished(step.name, step.after):
+        with task(f"{step.name} (kept)"):
+            return
+    with task(step.name), run.stage(step.name, step.after) as stage:
+        step.run(plan, run, stage)
+
+
+def report_again(path: str | Path) -> Path:
+    """Draw the figures of a run anew and write its page.
+
+    Args:
+        path: The run folder.
+
+    Returns:
+        The page.
+
+    Raises:
+        ConfigError: The folder holds no run, or one without a summary.
+        BusyError: Another process writes there.
+    """
+    with RunFolder.existing(path) as run:
+        read_summary(run.path)
+        with run.stage(_REPORT.name, [name for name in _REPORT.after if (run.path / name).is_dir()]) as stage:
+            _report(None, run, stage)
+        run.write_manifest()
+    return run.path / "report.html"

@@ -1,0 +1,221 @@
+"""The stages of a run up to the read-out. Each reads the files of stages before it and writes its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from devnet._core.progress import task
+from devnet._core.random import Key
+from devnet.growth import grow
+from devnet.io import RunFolder, save
+from devnet.io.nouns import load_sheet, load_wiring
+from devnet.io.runs import Stage
+from devnet.measure import initial_statistics, wave_statistics, wiring_statistics
+from devnet.organize import organize
+from devnet.organize.controls import hand_made, random_discs, random_scattered
+from devnet.sheet import Sheet, Wiring
+from devnet.sheet.sampling import receptive_fields
+from devnet.study.plan import Plan
+from devnet.study.readout import Split, percent_right, pixel_pools
+from devnet.study.workers import in_threads, one_thread
+from devnet.waves import simulate
+
+SNAPSHOTS = 6
+"""Times at which the first wiring's weights are kept for pictures."""
+
+BESIDE_LIMIT = 20_000
+"""A learning that is run beside the main one runs for its own steps, but for at most so many."""
+
+
+def grow_sheets(plan: Plan, run: RunFolder, stage: Stage) -> None:
+    """Grow one sheet a seed."""
+    jobs = [lambda i=i: grow(plan.model, rng=plan.key.child("grow", i)) for i in plan.seeds]
+    sheets = in_threads("sheets", jobs, plan.workers)
+    for i, sheet in enumerate(sheets):
+        save(sheet, stage.file(f"sheet-{i}.safetensors"))
+    stage.numbers = {
+        "cells": [sheet.n for sheet in sheets],
+        "units": [sheet.m for sheet in sheets],
+        "density": [sheet.density for sheet in sheets],
+        "sweeps": [int(sheet.sweeps) for sheet in sheets],
+    }
+
+
+def simulate_forms(plan: Plan, run: RunFolder, stage: Stage) -> None:
+    """Record the waves of every form of the model on the first sheet."""
+    sheet = sheet_of(run, 0)
+
+    def record(form: str) -> dict[str, Any]:
+        recording = simulate(
+            sheet, form, steps=plan.model.study.wave_steps, rng=plan.key.child("simulate", form, 0)
+        )
+        save(recording, stage.file(f"{form}-0.safetensors"))
+        return {"steps": recording.steps} | wave_statistics(recording).numbers()
+
+    forms = list(plan.model.dynamics)
+    found = in_threads("forms", [lambda form=form: record(form) for form in forms], plan.workers)
+    stage.numbers = dict(zip(forms, found, strict=True))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One wiring to be made.
+
+    Attributes:
+        label: What it is: first part of its file's name.
+        seed: Number of the sheet.
+        learning: Name of the learning.
+        units: Number of units, None for the sheet's own.
+        activity: As ``organize`` takes it.
+        steps: As ``organize`` takes it.
+    """
+
+    label: str
+    seed: int
+    learning: str
+    units: int | None = None
+    activity: str = "waves"
+    steps: int | None = None
+
+
+def organize_sheets(plan: Plan, run: RunFolder, stage: Stage) -> None:
+    """Let waves wire each sheet's own units and given numbers of pools; noise and other learnings beside them."""
+    sheets = [sheet_of(run, i) for i in plan.seeds]
+    jobs: list[_Job] = []
+    for name in plan.beside:  # the longest first
+        steps = min(plan.model.learning[name].steps, BESIDE_LIMIT)
+        jobs.append(_Job(name, 0, name, steps=steps))
+    jobs += [_Job("wiring", i, plan.main) for i in plan.seeds]
+    jobs += [_Job("noise", i, plan.main, activity="noise") for i in plan.seeds]
+    jobs += [_Job(f"pools{units}", i, plan.main, units) for units in plan.pool_units for i in plan.seeds]
+
+    def wire(job: _Job) -> dict[str, dict[str, float]]:
+        snapshots = SNAPSHOTS if (job.label, job.seed) == ("wiring", 0) else 0
+        wiring = organize(
+            sheets[job.seed],
+            job.learning,
+            units=job.units,
+            steps=job.steps,
+            rng=plan.key.child("organize", job.label, job.seed),
+            activity=job.activity,
+            snapshots=snapshots,
+        )
+        save(wiring, stage.file(f"{job.label}-{job.seed}.safetensors"))
+        found = {job.label: wiring_statistics(wiring).numbers()}
+        if job.label == "wiring":
+            found["step0"] = initial_statistics(wiring).numbers()
+        return found
+
+    found = in_threads("wirings", [lambda job=job: wire(job) for job in jobs], plan.workers)
+    numbers: dict[str, dict[str, list[float]]] = {}
+    for statistics in found:  # in the order of the jobs, so the seeds of a label are in order
+        for label, row in statistics.items():
+            for name, value in row.items():
+                numbers.setdefault(label, {}).setdefault(name, []).append(value)
+    stage.numbers = numbers
+
+
+def export_network(plan: Plan, run: RunFolder, stage: Stage) -> None:
+    """Hand the first pools to PyTorch, check that its features are those of the wiring, and train the read-out.
+
+    The network is the one with which the first replicate of the stage ``fip`` starts.
+    """
+    import torch
+
+    from devnet.study.networks import accuracy, save_network, seen, trained, untrained
+
+    images, path = plan.images, plan.model.path
+    wiring, key = wiring_of(run, f"pools{plan.path_units}", 0), plan.key.child("fip", 0)
+    chosen = training_images(plan, key)
+    network = untrained(wiring, images, path.hidden, chosen, key)
+    some = images.x_test[:256].copy()  # PyTorch takes no read-only arrays
+    with torch.no_grad():
+        theirs = network.features(torch.from_numpy(some)).numpy()
+    ours = some.reshape(len(some), -1) @ pixel_pools(wiring.sheet, wiring.weights, images.image_shape)
+    with one_thread():
+        readout = trained(network.readout, seen(network, images.x_train[chosen]), images.y_train[chosen], key)
+    network.readout.load_state_dict(readout.state_dict())
+    save_network(network, stage.file("network-0.safetensors"))
+    stage.numbers = {
+        "units": plan.path_units,
+        "parameters": sum(parameter.numel() for parameter in network.readout.parameters()),
+        "feature_error": float(np.abs(theirs - ours).max()),
+        "accuracy": 100.0 * accuracy(network.readout, seen(network, images.x_test), images.y_test),
+    }
+
+
+def training_images(plan: Plan, key: Key) -> np.ndarray:
+    """Draw the training images of a replicate without replacement."""
+    return key.stream("images").permutation(0, len(plan.images.x_train))[: plan.model.readout.train_images]
+
+
+def read_out(plan: Plan, run: RunFolder, stage: Stage) -> None:
+    """Compare linear read-outs of images through grown, hand-made and random pools, and of raw pixels."""
+    images, spec = plan.images, plan.model.readout
+    rows: list[dict[str, Any]] = []
+
+    def row(units: int, kind: str) -> dict[str, Any]:
+        for known in rows:
+            if known["units"] == units and known["kind"] == kind:
+                return known
+        rows.append({"units": units, "kind": kind, "accuracy": [], "validation": [], "pool_size": []})
+        return rows[-1]
+
+    with task("read-outs", len(plan.seeds)) as tick:
+        for i in plan.seeds:
+            key = plan.key.child("readout", i)
+            split = Split.draw(images, spec, key)
+            add(row(images.x_train[0].size, "raw"), percent_right(split, None), 1.0)
+            for units in plan.pool_units:
+                wiring = wiring_of(run, f"pools{units}", i)
+                for kind, weights in _pools(wiring, key.child(units)).items():
+                    pools = pixel_pools(wiring.sheet, weights, images.image_shape)
+                    add(row(units, kind), percent_right(split, pools), mean_size(weights))
+            tick()
+    stage.numbers = {
+        "data": images.name,
+        "note": images.note,
+        "image_shape": list(images.image_shape),
+        "rows": sorted(rows, key=lambda r: (r["kind"] == "raw", r["units"])),
+    }
+
+
+def _pools(wiring: Wiring, key: Key) -> dict[str, np.ndarray]:
+    sheet, units = wiring.sheet, wiring.units
+    size = max(1.0, mean_size(wiring.weights))
+    return {
+        "grown": wiring.weights,
+        "hand_made": hand_made(sheet, units, size),
+        "random_discs": random_discs(sheet, units, size, rng=key.child("discs")),
+        "random_scattered": random_scattered(sheet, units, size, rng=key.child("scattered")),
+    }
+
+
+def mean_size(weights: np.ndarray) -> float:
+    """Return the mean number of cells in a unit's receptive field."""
+    return float(receptive_fields(weights).sum(axis=0).mean())
+
+
+def add(row: dict[str, Any], scores: tuple[float, float], size: float) -> None:
+    """Append one seed's validation and test accuracy, and its mean pool size, to a row."""
+    row["validation"].append(scores[0])
+    row["accuracy"].append(scores[1])
+    row["pool_size"].append(size)
+
+
+def sheet_of(run: RunFolder, seed: int) -> Sheet:
+    """Load a sheet that the stage ``grow`` wrote."""
+    return load_sheet(run.path / "grow" / f"sheet-{seed}.safetensors")
+
+
+def wiring_of(run: RunFolder, label: str, seed: int) -> Wiring:
+    """Load a wiring that the stage ``organize`` wrote."""
+    return load_wiring(run.path / "organize" / f"{label}-{seed}.safetensors")
+
+
+StageOf = Callable[[Plan, RunFolder, Stage], None]
+"""What a stage does."""

@@ -1,0 +1,96 @@
+"""Replicates side by side. Each is a function of its arguments alone, so their number changes nothing but the time."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from devnet._core.progress import task
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def in_threads(label: str, jobs: Sequence[Callable[[], R]], workers: int) -> list[R]:
+    """Run compiled jobs, which hold no interpreter lock, in threads.
+
+    Args:
+        label: What they do, for the progress display.
+        jobs: Functions without arguments.
+        workers: How many run at a time.
+
+    Returns:
+        Their results, in order.
+    """
+    with ThreadPoolExecutor(workers) as pool, task(label, len(jobs)) as tick, _stoppable(pool):
+        return _collect([pool.submit(job) for job in jobs], tick)
+
+
+def in_processes(label: str, function: Callable[[T], R], arguments: Iterable[T], workers: int) -> list[R]:
+    """Run PyTorch jobs in processes of one thread each, so that sums do not depend on the number of threads.
+
+    Args:
+        label: What they do, for the progress display.
+        function: A function of a module.
+        arguments: One for each job; can be sent to another process.
+        workers: How many run at a time; with 1 the jobs run here.
+
+    Returns:
+        The results, in order.
+    """
+    given = list(arguments)
+    if workers == 1:
+        with task(label, len(given)) as tick, one_thread():
+            results: list[R] = []
+            for argument in given:
+                results.append(function(argument))
+                tick()
+            return results
+    context = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(min(workers, len(given)), mp_context=context, initializer=_start) as pool,
+        task(label, len(given)) as tick,
+        _stoppable(pool),
+    ):
+        return _collect([pool.submit(function, argument) for argument in given], tick)
+
+
+def _collect(futures: Sequence[Any], tick: Callable[..., None]) -> list[Any]:
+    for future in futures:
+        future.add_done_callback(lambda _: tick())
+    return [future.result() for future in futures]
+
+
+@contextmanager
+def _stoppable(pool: Executor) -> Iterator[None]:
+    """Start nothing more once one job failed or the user pressed Ctrl-C."""
+    try:
+        yield
+    except BaseException:
+        pool.shutdown(wait=True, cancel_futures=True)
+        raise
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Hold PyTorch to one thread while the block runs, as in a worker."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _start() -> None:
+    """Set up a worker: one thread; Ctrl-C is the parent's to handle."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import torch
+
+    torch.set_num_threads(1)
