@@ -8,7 +8,7 @@ declared with: a spec converts nothing, it only refuses what does not fit.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Literal, Self, TypeVar, cast, get_args, get_origin
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
@@ -80,8 +80,7 @@ class Spec(BaseModel):
         for name, value in cast("Mapping[str, Any]", data).items():
             field = cls.model_fields.get(name)
             if field is not None and isinstance(field.default, Spec) and isinstance(value, Mapping):
-                # A table that names some fields keeps the others of this part's default, not of its class.
-                value = {**field.default.tables(), **cast("Mapping[str, Any]", value)}
+                value = field.default.completing(cast("Mapping[str, Any]", value))
             unit, _ = cls.declared(name) or (None, None)
             if unit is not None and isinstance(value, Mapping):
                 value, source, wrong = _take_apart(cast("Mapping[str, Any]", value), unit)
@@ -151,12 +150,31 @@ class Spec(BaseModel):
         spec._sources = {name: text for name, text in self._sources.items() if name not in changes}
         return spec
 
-    def tables(self) -> dict[str, Any]:
-        """Return the fields as TOML holds them: a quantity as a table of value, unit and source."""
+    @classmethod
+    def tags(cls) -> dict[str, str]:
+        """Return the fields that tell this kind of part from its siblings, and what they hold."""
+        literals = {
+            name: get_args(field.annotation)
+            for name, field in cls.model_fields.items()
+            if get_origin(field.annotation) is Literal
+        }
+        return {name: values[0] for name, values in literals.items() if len(values) == 1}
+
+    def completing(self, table: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Fill a table that names some fields with the others of this part, which is its field's default.
+
+        Args:
+            table: What a user gave.
+
+        Returns:
+            The filled table; the table as it is where it describes another kind of part.
+        """
+        if any(table.get(name, tag) != tag for name, tag in self.tags().items()):
+            return table
         found = {name: getattr(self, name) for name in type(self).model_fields}
         for name, value, unit, source in self.quantities():
             found[name] = {"value": value, "unit": unit, "source": source}
-        return found
+        return {**found, **table}
 
     def quantities(self) -> Iterator[tuple[str, Any, str, str]]:
         """Yield (name, value, unit, source) of each numeric field of this part."""
@@ -248,12 +266,19 @@ def _wrong(item: Any) -> Wrong:
 
 def _field(loc: tuple[str | int, ...], data: Any, where: str) -> str:
     """Return the dotted path of a field as the user wrote it: without the tags that pydantic puts in."""
+    tags = {tag for kind in _all_kinds(Spec) for tag in kind.tags().values()}
     path: list[str] = []
     here: Any = data
     for part in loc:
         table: Mapping[Any, Any] = cast("Mapping[Any, Any]", here) if isinstance(here, Mapping) else {}
-        if part == "[key]" or (part not in table and part == table.get("form")):
+        if part == "[key]" or (part in tags and part not in table):
             continue
         path.append(str(part))
         here = table.get(part)
     return ": ".join(text for text in (where, ".".join(path)) if text) or "model"
+
+
+def _all_kinds(kind: type[Spec]) -> Iterator[type[Spec]]:
+    for sub in kind.__subclasses__():
+        yield sub
+        yield from _all_kinds(sub)
