@@ -2,3 +2,5 @@
 
 from devnet.dynamics.base import Form as Form
 from devnet.dynamics.base import form_of as form_of
+from devnet.dynamics.base import register as register
+from devnet.dynamics.base import select as select

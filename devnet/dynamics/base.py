@@ -8,6 +8,10 @@ A step of a sheet, the same for every form:
 
 A law is written once, in arithmetic and ``select``: NumPy evaluates it on whole arrays (the oracle) and the compiled
 backend on one cell at a time.
+
+A form of your own is one file: a spec (a ``Spec`` with ``form``, ``coupling`` and ``noise``), the functions of
+``Form``, and ``register(Form("mine", 9, ...))``. ``simulate(sheet, MySpec())`` then runs it on every backend but
+Brian2, compiled; give it a ``Brian2Text`` and it runs there too.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from devnet._core.errors import ConfigError
 from devnet._core.random import Key
 from devnet.spec import DynamicsSpec
 
@@ -63,7 +68,7 @@ class Form:
 
     Attributes:
         name: As a spec's ``form`` names it.
-        number: Its place among the built-in forms, by which the compiled backend dispatches.
+        number: Its place among the built-in forms, by which the compiled backend dispatches; 9 for all others.
         state: Names of the two state variables.
         constants: ``spec -> k`` constants, the last argument of the law.
         cells: ``(spec, positions, key) -> (2, n)`` numbers that differ from cell to cell, drawn once.
@@ -72,7 +77,7 @@ class Form:
         advance: ``(s0, s1, fired, drive, noise, p0, p1, k) -> (s0, s1)``; drive is the lateral input, noise a
             standard Gaussian, p the cell's own numbers.
         hold: ``spec -> steps`` for which one noise sample is kept.
-        brian2: The law as Brian2 reads it.
+        brian2: The law as Brian2 reads it, where somebody wrote it.
     """
 
     name: str
@@ -84,12 +89,43 @@ class Form:
     fires: Callable[..., Any]
     advance: Callable[..., Any]
     hold: Callable[[Any], int]
-    brian2: Brian2Text
+    brian2: Brian2Text | None = None
+
+
+_FORMS: dict[str, Form] = {}
+
+
+def register(form: Form) -> Form:
+    """Make a form known under its name, so that a spec of that ``form`` can be simulated.
+
+    Args:
+        form: The form; a later one of the same name takes its place.
+
+    Returns:
+        The form.
+    """
+    _FORMS[form.name] = form
+    return form
 
 
 def form_of(spec: DynamicsSpec) -> Form:
-    """Return the law that a spec names."""
+    """Return the law that a spec names.
+
+    Args:
+        spec: A spec of a built-in form or of a registered one.
+
+    Returns:
+        The law.
+
+    Raises:
+        ConfigError: No such form is registered.
+    """
     from devnet.dynamics import adaptive_leaky, izhikevich, rate_map
 
-    forms = {form.name: form for form in (izhikevich.FORM, adaptive_leaky.FORM, rate_map.FORM)}
+    builtin = {form.name: form for form in (izhikevich.FORM, adaptive_leaky.FORM, rate_map.FORM)}
+    forms = _FORMS | builtin
+    if spec.form not in forms:
+        raise ConfigError(
+            "dynamics.form", spec.form, f"one of {', '.join(sorted(forms))}, or register the form"
+        )
     return forms[spec.form]

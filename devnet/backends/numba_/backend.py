@@ -72,7 +72,7 @@ class NumbaBackend(Backend):
             given = (
                 np.empty((0, 0)) if noise is None else np.ascontiguousarray(noise[done:], dtype=np.float64)
             )
-            taken, spikes, sick = kernels.run(
+            taken, spikes, sick = scaled.kernels.run(
                 model.form.number, model.constants, model.cells, coupling, state.cells, state.fired, field,
                 state.step, steps - done, model.hold, _key(model), given, record, time, cell, scaled.rule,
                 scaled.arrays, scaled.constants,
@@ -102,7 +102,7 @@ class NumbaBackend(Backend):
         for done in range(steps):
             now = state.step
             fired, before = before, fired
-            mesh.split(kernels.look, n, 64, *law, state.cells, fired)
+            mesh.split(scaled.kernels.look, n, 64, *law, state.cells, fired)
             n_firing, n_changed = kernels.list_changes(n, fired, before, firing, changed, signs)
             active, flips = firing[:n_firing], changed[:n_changed]
             mesh.update(flips, signs)
@@ -111,11 +111,13 @@ class NumbaBackend(Backend):
             if noise is not None:
                 samples[:n] = noise[done]
             mesh.split(
-                kernels.move, n, 64, *law, model.cells, state.cells, fired, drive, samples, fresh, _key(model),
+                scaled.kernels.move, n, 64, *law, model.cells, state.cells, fired, drive, samples, fresh, _key(model),
                 now // model.hold,
             )  # fmt: skip
             if scaled.rule >= 0:
-                kernels.learn_step(now, active, flips, signs, scaled.rule, scaled.arrays, scaled.constants)
+                scaled.kernels.learn_step(
+                    now, active, flips, signs, scaled.rule, scaled.arrays, scaled.constants
+                )
             if record:
                 parts.append(Spikes(np.full(n_firing, now, np.int32), active.astype(np.int32)))
             state.step += 1
@@ -134,6 +136,8 @@ class _ScaledLearner:
             rule, learner = None, Learner.of(np.zeros((model.n, 0)), np.zeros(0))
         law = rule_of(rule or HebbianWTASpec())
         self.rule = law.number if rule is not None else -1
+        builtin = kernels.OWN not in (model.form.number, self.rule)
+        self.kernels: Any = kernels if builtin else kernels.customized(model.form, law)
         self.constants = law.constants(rule or HebbianWTASpec(), *learner.weights.shape)
         self._weights = learner.weights
         drives = learner.weights[state.fired].sum(axis=0)

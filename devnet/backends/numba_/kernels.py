@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+from types import FunctionType, SimpleNamespace
+
 import numpy as np
 from numba import njit
 from numba.extending import overload, register_jitable
@@ -20,6 +23,10 @@ CHECK = 64
 """Steps between two looks for NaN and infinity."""
 
 
+OWN = 9
+"""Number of a rule, or of a form, that is not built in."""
+
+
 @overload(base.select)
 def _select(condition, yes, no):
     def choose(condition, yes, no):
@@ -36,6 +43,8 @@ _izh_fires, _izh_advance = _law(izhikevich.fires), _law(izhikevich.advance)
 _leaky_fires, _leaky_advance = _law(adaptive_leaky.fires), _law(adaptive_leaky.advance)
 _map_fires, _map_advance = _law(rate_map.fires), _law(rate_map.advance)
 _hebbian, _stdp = _law(hebbian_wta.kernel), _law(stdp.kernel)
+# Stand-ins: `customized` puts a user's own law in their place.
+_own_fires, _own_advance, _own_rule = _map_fires, _map_advance, _hebbian
 
 
 @register_jitable
@@ -48,9 +57,12 @@ def _detect(form, state, k, fired):
     elif form == 1:
         for i in range(len(fired)):
             fired[i] = _leaky_fires(a[i], b[i], k)
-    else:
+    elif form == 2:
         for i in range(len(fired)):
             fired[i] = _map_fires(a[i], b[i], k)
+    else:
+        for i in range(len(fired)):
+            fired[i] = _own_fires(a[i], b[i], k)
 
 
 @register_jitable
@@ -67,9 +79,14 @@ def _advance(form, state, k, cells, fired, field, noise):
             a[i], b[i] = _leaky_advance(
                 a[i], b[i], fired[i] != 0, field[i], np.float64(noise[i]), p[i], q[i], k
             )
-    else:
+    elif form == 2:
         for i in range(len(fired)):
             a[i], b[i] = _map_advance(
+                a[i], b[i], fired[i] != 0, field[i], np.float64(noise[i]), p[i], q[i], k
+            )
+    else:
+        for i in range(len(fired)):
+            a[i], b[i] = _own_advance(
                 a[i], b[i], fired[i] != 0, field[i], np.float64(noise[i]), p[i], q[i], k
             )
 
@@ -148,11 +165,12 @@ def _learn_step(now, firing, changed, signs, rule, learner, r):
             if drive - thresholds[j] > best:
                 winner, best, y = j, drive - thresholds[j], drive
     rise = 0.0
-    if rule == 0:
-        if winner >= 0:
-            rise = _hebbian(firing, winner, y, drives, scale, stored_sum, weights, thresholds, pre, post, r)
-    else:
+    if rule == 1:  # decays traces at every step, whoever wins
         rise = _stdp(firing, winner, y, drives, scale, stored_sum, weights, thresholds, pre, post, r)
+    elif winner >= 0 and rule == 0:
+        rise = _hebbian(firing, winner, y, drives, scale, stored_sum, weights, thresholds, pre, post, r)
+    elif rule == OWN:
+        rise = _own_rule(firing, winner, y, drives, scale, stored_sum, weights, thresholds, pre, post, r)
     if rise > 0.0:
         for j in range(units):
             thresholds[j] -= thresholds[j] * (c_decay / units)
@@ -258,3 +276,25 @@ def move(form, k, cells, state, fired, field, noise, fresh, key, draw_step, firs
 
 is_sick = jit()(_sick)
 learn_step = jit()(_learn_step)
+
+
+@cache
+def customized(form, rule):
+    """Return these kernels with the laws of a form or rule that is not built in; compiled anew in each process.
+
+    Args:
+        form: The form; its law is used where its number says that it is not built in.
+        rule: The rule, likewise, or None.
+
+    Returns:
+        Names as in this module.
+    """
+    scope = dict(globals())
+    if form.number == OWN:
+        scope |= {"_own_fires": _law(form.fires), "_own_advance": _law(form.advance)}
+    if rule is not None and rule.number == OWN:
+        scope["_own_rule"] = _law(rule.kernel)
+    for name in ("_detect", "_advance", "_learn_step", "run", "look", "move", "learn_step"):
+        code = getattr(scope[name], "py_func", scope[name]).__code__
+        scope[name] = njit(nogil=True, error_model="numpy")(FunctionType(code, scope, name))
+    return SimpleNamespace(**scope)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from devnet._core.errors import ConfigError
 from devnet._core.random import Key
 from devnet.spec import RuleSpec
 
@@ -51,7 +52,7 @@ class Rule:
 
     Attributes:
         name: As a spec's ``rule`` names it.
-        number: Its place among the built-in rules, by which the compiled backend dispatches; -1 for others.
+        number: Its place among the built-in rules, by which the compiled backend dispatches; 9 for all others.
         constants: ``(spec, n, units) -> r``: what ``kernel`` needs, behind the seven of ``shared_constants``.
         learn: The law: ``(spec, learner, firing, step)``, in place, in plain NumPy.
         kernel: The same for one cell and unit at a time, in the subset of Python that numba compiles:
@@ -149,5 +150,17 @@ def register(rule: Rule) -> Rule:
 
 
 def rule_of(spec: RuleSpec) -> Rule:
-    """Return the rule that a spec names."""
+    """Return the rule that a spec names.
+
+    Args:
+        spec: A spec of a built-in rule or of a registered one.
+
+    Returns:
+        The rule.
+
+    Raises:
+        ConfigError: No such rule is registered.
+    """
+    if spec.rule not in _RULES:
+        raise ConfigError("rule", spec.rule, f"one of {', '.join(sorted(_RULES))}, or register the rule")
     return _RULES[spec.rule]
