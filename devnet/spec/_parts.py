@@ -6,9 +6,9 @@ ours.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
 from devnet.spec._base import ASSUMED, INT_MAX, Spec, Wrong, quantity, refuse
 
@@ -142,7 +142,15 @@ class RateMapSpec(Spec):
     noise: float = quantity(1.0, "drive", ASSUMED, ge=0)
 
 
-DynamicsSpec = Annotated[IzhikevichSpec | AdaptiveLeakySpec | RateMapSpec, Field(discriminator="form")]
+def _or_own(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """Let a spec of a user's own class through; everything else must be a built-in part."""
+    return value if isinstance(value, Spec) else handler(value)
+
+
+DynamicsSpec = Annotated[
+    Annotated[IzhikevichSpec | AdaptiveLeakySpec | RateMapSpec, Field(discriminator="form")],
+    WrapValidator(_or_own),
+]
 
 
 class CompetitionSpec(Spec):
@@ -227,7 +235,10 @@ class TripletSTDPSpec(CompetitionSpec):
     )
 
 
-RuleSpec = Annotated[HebbianWTASpec | PairSTDPSpec | TripletSTDPSpec, Field(discriminator="rule")]
+RuleSpec = Annotated[
+    Annotated[HebbianWTASpec | PairSTDPSpec | TripletSTDPSpec, Field(discriminator="rule")],
+    WrapValidator(_or_own),
+]
 
 
 class LearningSpec(Spec):
