@@ -137,7 +137,7 @@ def export(
     hidden: Annotated[
         int, typer.Option(min=0, help="Units of the hidden layer behind the pools; 0: none.")
     ] = 100,
-    train: Annotated[int, typer.Option(min=0, help="Steps of training with labels; 0: as it starts.")] = 1000,
+    train: Annotated[int, typer.Option(min=0, help="Steps of training with labels; 0: as it starts.")] = 2000,
     seed: Seed = 0,
 ) -> None:
     """Hand the pools to PyTorch with a classifier behind them, train it, and save the network."""

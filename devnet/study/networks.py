@@ -73,9 +73,7 @@ def seen(network: GrownNetwork, images: npt.NDArray[np.float32]) -> torch.Tensor
         return (torch.cat(parts) - network.feature_mean) / network.feature_scale
 
 
-def trained(
-    readout: nn.Module, x: torch.Tensor, y: npt.NDArray[np.int64], key: Key, steps: int = TRAIN_STEPS
-) -> nn.Module:
+def trained(readout: nn.Module, x: torch.Tensor, y: npt.NDArray[np.int64], key: Key, steps: int) -> nn.Module:
     """Return a read-out trained with labels; ``key.child("dense")`` orders its mini-batches."""
     return train_classifier(readout, x, y, steps=steps, rate=TRAIN_RATE, rng=key.child("dense"))
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,8 @@ from devnet._core.random import Key
 from devnet.fip import Damage, Path
 from devnet.io import RunFolder, write_tensors
 from devnet.io.runs import Stage
-from devnet.study.networks import TRAIN_STEPS, packed, scores_along, seen, trained, untrained
+from devnet.study import networks
+from devnet.study.networks import packed, scores_along, seen, trained, untrained
 from devnet.study.plan import Plan
 from devnet.study.stages import training_images, wiring_of
 from devnet.study.workers import in_processes
@@ -51,6 +51,9 @@ class Job:
     cut: float
     key: Key
     keep: bool
+    train_steps: int
+    path_steps: int
+    baseline_steps: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +88,7 @@ def take_paths(plan: Plan, run: RunFolder, stage: Stage) -> None:
         "dense": [r.dense for r in results],
         "damaged": [r.damaged for r in results],
         "tasks": tasks,
-        "steps": {"fip": SPARSIFY_STEPS, "baselines": BASELINE_STEPS, "dense": TRAIN_STEPS},
+        "steps": {"fip": SPARSIFY_STEPS, "baselines": BASELINE_STEPS, "dense": networks.TRAIN_STEPS},
     }
 
 
@@ -107,25 +110,27 @@ def _job(plan: Plan, run: RunFolder, number: int) -> Job:
         cut=spec.cut,
         key=key,
         keep=number == 0,
+        train_steps=networks.TRAIN_STEPS,
+        path_steps=SPARSIFY_STEPS,
+        baseline_steps=BASELINE_STEPS,
     )
 
 
 def replicate(job: Job) -> Result:
     """Train one perceptron, then sparsify it and let it recover from damage, with every method."""
-    _warm_up()
     x, y, key = job.x_train, job.y_train, job.key
 
     def score(module: nn.Module) -> float:
         return 100.0 * accuracy(module, job.x_test, job.y_test)
 
-    dense = trained(_readout(job.start), torch.from_numpy(x), y, key)
+    dense = trained(_readout(job.start), torch.from_numpy(x), y, key, job.train_steps)
     damage = Damage.units(dense, job.cut, rng=key.child("damage"))
-    budget = {"steps": BASELINE_STEPS}
+    budget = {"steps": job.baseline_steps}
     tasks: dict[str, dict[str, Callable[[], Any]]] = {}
     for share in job.sparsity:
         mine = key.child("sparsify", round(1000 * share))
         tasks[f"sparsify{100 * share:g}"] = {
-            "fip": lambda s=share, k=mine: sparsify(dense, x, sparsity=s, steps=SPARSIFY_STEPS, rng=k),
+            "fip": lambda s=share, k=mine: sparsify(dense, x, sparsity=s, steps=job.path_steps, rng=k),
             "magnitude": lambda s=share, k=mine: baselines.magnitude_pruning(
                 dense, x, y, sparsity=s, rng=k, **budget
             ),
@@ -151,13 +156,6 @@ def replicate(job: Job) -> Result:
             if job.keep and isinstance(outcome, Path):
                 paths[name] = packed(outcome, scores_along(outcome, job.x_test, job.y_test))
     return Result(score(dense), score(damage.apply(dense)), scores, paths)
-
-
-@cache
-def _warm_up() -> None:
-    """Let PyTorch load its function transforms, once a process, before CPU seconds are counted."""
-    x = torch.ones(2, 2)
-    sparsify(nn.Linear(2, 2), x, sparsity=0.5, steps=1, rng=0)
 
 
 def _readout(start: Arrays) -> nn.Module:

@@ -126,6 +126,7 @@ def export_network(plan: Plan, run: RunFolder, stage: Stage) -> None:
     """
     import torch
 
+    from devnet.study import networks
     from devnet.study.networks import accuracy, save_network, seen, trained, untrained
 
     images, path = plan.images, plan.model.path
@@ -137,7 +138,8 @@ def export_network(plan: Plan, run: RunFolder, stage: Stage) -> None:
         theirs = network.features(torch.from_numpy(some)).numpy()
     ours = some.reshape(len(some), -1) @ pixel_pools(wiring.sheet, wiring.weights, images.image_shape)
     with one_thread():
-        readout = trained(network.readout, seen(network, images.x_train[chosen]), images.y_train[chosen], key)
+        x, y = seen(network, images.x_train[chosen]), images.y_train[chosen]
+        readout = trained(network.readout, x, y, key, networks.TRAIN_STEPS)
     network.readout.load_state_dict(readout.state_dict())
     save_network(network, stage.file("network-0.safetensors"))
     stage.numbers = {

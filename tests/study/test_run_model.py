@@ -1,0 +1,216 @@
+"""A whole run, end to end, on a model that takes seconds."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from devnet._core.errors import BusyError, ConfigError, InterruptedRunError
+from devnet._core.progress import listening
+from devnet.fip import Path as FipPath
+from devnet.io import digest, load, read_tensors, verify
+from devnet.spec import parse_model
+from devnet.study import STAGES, pipeline, read_summary, report_again, run_model
+
+pytest.importorskip("torch")
+
+
+def untimed(tree):
+    """Leave out what differs between two equal runs: times, and with how many workers."""
+    if isinstance(tree, dict):
+        return {k: untimed(v) for k, v in tree.items() if k not in ("seconds", "cpu_seconds", "workers")}
+    return [untimed(v) for v in tree] if isinstance(tree, list) else tree
+
+
+def arrays(folder):
+    return {path.relative_to(folder).as_posix(): digest(path) for path in folder.rglob("*.safetensors")}
+
+
+def test_the_folder_holds_what_it_promises(finished, tiny):
+    folder, summary = finished
+    assert parse_model((folder / "config.toml").read_text("utf-8")) == tiny
+    assert (folder / "report.html").stat().st_size > 0
+    assert verify(folder) > 20
+    assert set(STAGES) == {"grow", "simulate", "organize", "export", "readout", "fip", "report"}
+    for stage in STAGES:
+        assert (folder / stage / "stage.json").is_file()
+    labels = ("wiring", "noise", "pools9", "pools16")
+    wanted = {f"organize/{label}-{i}.safetensors" for label in labels for i in range(2)}
+    wanted |= {"organize/izhikevich-0.safetensors", "export/network-0.safetensors"}
+    wanted |= {f"grow/sheet-{i}.safetensors" for i in range(2)}
+    wanted |= {f"simulate/{form}-0.safetensors" for form in tiny.dynamics}
+    wanted |= {f"fip/path-{name}-0.safetensors" for name in ("sparsify90", "sparsify95", "recover")}
+    assert set(arrays(folder)) == wanted
+    assert summary == json.loads((folder / "summary.json").read_text("utf-8")) == read_summary(folder)
+
+
+def test_the_numbers_are_those_of_the_files(finished, tiny):
+    folder, summary = finished
+    sheets = [load(folder / "grow" / f"sheet-{i}.safetensors") for i in range(2)]
+    assert summary["growth"]["cells"]["values"] == [sheet.n for sheet in sheets]
+    assert summary["growth"]["units"]["mean"] == np.mean([sheet.m for sheet in sheets])
+    assert sheets[0].n != sheets[1].n or not np.array_equal(sheets[0].positions, sheets[1].positions)
+    for form, row in summary["waves"].items():
+        assert row["spikes"] == len(load(folder / "simulate" / f"{form}-0.safetensors").time)
+    wiring = load(folder / "organize" / "wiring-0.safetensors")
+    assert wiring.units == sheets[0].m
+    assert len(wiring.snapshot_steps) > 0
+    assert load(folder / "organize" / "noise-1.safetensors").activity == "noise"
+    assert set(summary["pools"]) == {"main", "grown", "step0", "noise", "izhikevich", "pools9", "pools16"}
+    assert summary["pools"]["main"] == "rate_map"
+    assert summary["pools"]["step0"]["organized"]["mean"] == 0
+    kinds = [(row["kind"], row["units"]) for row in summary["readout"]["rows"]]
+    pooled = ("grown", "hand_made", "random_discs", "random_scattered")
+    assert kinds == [(kind, units) for units in (9, 16) for kind in pooled] + [("raw", 64)]
+    for row in summary["readout"]["rows"]:
+        assert len(row["accuracy"]["values"]) == 2
+        assert 10 < row["accuracy"]["mean"] <= 100
+    rows = {(row["kind"], row["units"]): row["pool_size"]["mean"] for row in summary["readout"]["rows"]}
+    for kind in pooled[1:]:
+        assert rows[kind, 16] == pytest.approx(rows["grown", 16], abs=0.1)
+    assert summary["export"]["feature_error"] < 1e-5
+
+
+def test_paths_and_baselines_are_paired(finished):
+    folder, summary = finished
+    fip = summary["fip"]
+    for entry in (*fip["sparsify"].values(), fip["recover"]):
+        methods, best = entry["methods"], entry["best_baseline"]
+        assert next(iter(methods)) == "fip"
+        assert not methods["fip"]["labels"]
+        assert all(row["labels"] for name, row in methods.items() if name != "fip")
+        means = {name: row["accuracy"]["mean"] for name, row in methods.items() if name != "fip"}
+        assert means[best] == max(means.values())
+        gaps = np.subtract(methods["fip"]["accuracy"]["values"], methods[best]["accuracy"]["values"])
+        assert entry["difference"]["values"] == gaps.tolist()
+        assert entry["difference"]["low"] <= entry["difference"]["mean"] <= entry["difference"]["high"]
+        assert all(row["cpu_seconds"]["mean"] > 0 for row in methods.values())
+    assert set(fip["sparsify"]) == {"0.9", "0.95"}
+    assert fip["recover"]["damaged"]["mean"] < fip["dense"]["mean"]
+    found, metadata = read_tensors(folder / "fip" / "path-sparsify95-0.safetensors", "path")
+    from devnet.export import load_network
+
+    network = load_network(folder / "export" / "network-0.safetensors")
+    path = FipPath.from_tensors(found, metadata, network.readout)
+    assert path.sparsity[-1] == pytest.approx(0.95, abs=0.01)
+    # The exported network is the one with which the first path starts, to the last bit.
+    for name, value in network.readout.state_dict().items():
+        assert np.array_equal(found[f"base.{name}"], value.numpy())
+    assert found["accuracy"][0] == pytest.approx(summary["export"]["accuracy"])
+    assert found["accuracy"][-1] == fip["sparsify"]["0.95"]["methods"]["fip"]["accuracy"]["values"][0]
+
+
+def test_targets_are_computed(finished):
+    summary = finished[1]
+    values = {
+        "organized": summary["pools"]["grown"]["organized"]["mean"],
+        "coverage": summary["pools"]["grown"]["coverage"]["mean"],
+        "step0_organized": summary["pools"]["step0"]["organized"]["mean"],
+        "noise_organized": summary["pools"]["noise"]["organized"]["mean"],
+        "sparsify_95": summary["fip"]["sparsify"]["0.95"]["difference"]["mean"],
+        "recover": summary["fip"]["recover"]["difference"]["mean"],
+    }
+    assert {name: row["value"] for name, row in summary["targets"].items()} == values
+    for row in summary["targets"].values():
+        over = row["value"] >= row["bar"] if row["sense"] == "at least" else row["value"] <= row["bar"]
+        assert row["reached"] is over
+
+
+def test_a_finished_run_is_left_as_it_is(finished, tiny, brief):
+    folder, summary = finished
+    before = {path: (path.stat().st_mtime_ns, digest(path)) for path in folder.rglob("stage.json")}
+    assert run_model(tiny, folder, rng=5, workers=1) == summary
+    assert {path: (path.stat().st_mtime_ns, digest(path)) for path in folder.rglob("stage.json")} == before
+
+
+def test_a_half_finished_run_goes_on_and_ends_the_same(finished, tiny, brief, tmp_path, monkeypatch):
+    folder, summary = finished
+    half = tmp_path / "half"
+    shutil.copytree(folder, half)
+    for stage in ("readout", "fip", "report"):
+        shutil.rmtree(half / stage)
+    shutil.rmtree(half / "figures", ignore_errors=True)
+    (half / "grow" / "sheet-1.safetensors").write_bytes(b"damaged")
+    grown = (half / "simulate" / "stage.json").stat().st_mtime_ns
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    steps = tuple(
+        pipeline.Step(step.name, step.after, stop) if step.name == "fip" else step for step in pipeline.STEPS
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "STEPS", steps)
+        with pytest.raises(InterruptedRunError, match="finished and kept: grow, simulate, organize, export, readout"):
+            run_model(tiny, half, rng=5, workers=2)
+    assert not (half / "fip" / "stage.json").exists()
+    assert (half / "simulate" / "stage.json").stat().st_mtime_ns > grown  # its sheet was damaged, so it ran again
+    again = run_model(tiny, half, rng=5, workers=2)
+    assert arrays(half) == arrays(folder)
+    assert untimed(again) == untimed(summary)
+    verify(half)
+
+
+def test_another_seed_is_another_run(finished, tiny):
+    folder, _ = finished
+    with pytest.raises(BusyError, match=r"run\.key"):
+        run_model(tiny, folder, rng=6)
+
+
+def test_the_report_can_be_drawn_again(finished, tiny, brief, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished[0], copy)
+    (copy / "report.html").unlink()
+    assert report_again(copy).is_file()
+    verify(copy)
+    with pytest.raises(ConfigError, match="a folder that devnet run wrote"):
+        report_again(tmp_path)
+
+
+def test_progress_is_told(finished, tiny, brief, tmp_path):
+    from contextlib import contextmanager
+
+    told = []
+
+    class Ear:
+        @contextmanager
+        def open(self, label, total):
+            told.append((label, total))
+            yield lambda amount=1: None
+
+    with listening(Ear()):
+        run_model(tiny, finished[0], rng=5)
+    assert ("run", len(STAGES)) in told
+    assert ("grow (kept)", None) in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"data": "imagenet"}, "data: 'imagenet'"),
+        ({"workers": 0}, "workers: 0"),
+        ({"workers": True}, "workers: True"),
+        ({"rng": -1}, "rng: -1"),
+        ({"rng": "x"}, "rng: 'x'"),
+    ],
+)
+def test_bad_arguments_write_nothing(tiny, tmp_path, arguments, words):
+    with pytest.raises(ConfigError, match=words):
+        run_model(tiny, tmp_path / "run", **arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_that_learns_nothing_or_has_a_broken_scaffold_writes_nothing(tiny, tmp_path, monkeypatch):
+    with pytest.raises(ConfigError, match=r"at least one \[learning\.NAME\] table"):
+        run_model(tiny.replace(learning={}), tmp_path / "run")
+    crossing = tiny.scaffold.replace(outline=((0, 0), (1, 1), (1, 0), (0, 1)))
+    with pytest.raises(ConfigError, match=r"scaffold\.outline"):
+        run_model(tiny.replace(scaffold=crossing), tmp_path / "run")
+    monkeypatch.delenv("DEVNET_DATA", raising=False)
+    from devnet.data import images
+
+    monkeypatch.setattr(images, "cache_folder", lambda: tmp_path / "none")
+    with pytest.raises(ConfigError, match="devnet data fetch mnist"):
+        run_model(tiny, tmp_path / "run", data="mnist")
+    assert not list(tmp_path.iterdir())
