@@ -265,7 +265,9 @@ def test_the_key_of_a_seed_stays_what_it_was():
 
 
 @pytest.mark.parametrize(
-    "rng", [True, False, -1, 1.5, "1", b"1", [1.5], {}, object(), np.random.RandomState(0)], ids=repr
+    "rng",
+    [True, False, -1, 1.5, "1", b"1", [1.5], {}, object(), np.random.RandomState(0)],
+    ids=lambda rng: type(rng).__name__,
 )
 def test_other_seeds_are_refused(rng):
     with pytest.raises(ConfigError, match="rng: "):
