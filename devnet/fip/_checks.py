@@ -36,19 +36,18 @@ def positive(field: str, value: float) -> None:
         raise ConfigError(field, value, "a finite number above 0")
 
 
-def within(field: str, value: float, low: float, high: float, *, closed: bool = False) -> None:
-    """Refuse what is not a number with ``low <= value < high`` (``<= high`` where the range is closed).
+def within(field: str, value: float, low: float, high: float) -> None:
+    """Refuse what is not a number with ``low <= value < high``.
 
     Args:
         field: Name that the error shall show.
         value: What was given.
         low: Smallest allowed number.
-        high: End of the range.
-        closed: Whether the end belongs to the range.
+        high: End of the range; not allowed itself.
 
     Raises:
         ConfigError: It is not.
     """
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not (low <= value < high or (closed and value == high)):
-        raise ConfigError(field, value, f"a number in [{low:g}, {high:g}{']' if closed else ')'}")
+    if not number or not low <= value < high:
+        raise ConfigError(field, value, f"a number in [{low:g}, {high:g})")

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from devnet._core.errors import ConfigError, HealthError
 from devnet._core.random import Key
+from devnet.data import load_images
 from devnet.fip import Stop
 from devnet.tasks import Damage, accuracy, baselines, recover, sparsify, train_classifier
 
@@ -145,3 +146,26 @@ def test_bad_input_is_one_clear_line_that_names_the_field(dense, digits, field, 
 def test_training_that_diverges_says_so(digits):
     with pytest.raises(HealthError, match="lower rate"):
         train_classifier(untrained(), *digits[:2], steps=20, rate=1e38)
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_lenet_on_mnist_reaches_the_published_range_without_labels(data_dir):
+    images = load_images("mnist")
+    x, x_test = ((a.reshape(len(a), -1) - 0.13) / 0.31 for a in (images.x_train, images.x_test))
+    y, y_test = images.y_train, images.y_test
+    layers = [nn.Linear(784, 300), nn.ReLU(), nn.Linear(300, 100), nn.ReLU(), nn.Linear(100, 10)]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for layer in layers[::2]:
+            layer.reset_parameters()
+    dense = train_classifier(nn.Sequential(*layers), x, y, steps=1400, rng=0)
+    whole = accuracy(dense, x_test, y_test)
+    assert whole > 0.975
+    ours = sparsify(dense, x, sparsity=0.98, steps=1000, rng=0).module()
+    assert zeros(ours) == pytest.approx(0.98, abs=1e-4)
+    assert accuracy(ours, x_test, y_test) > whole - 0.012
+    damage = Damage.units(dense, 0.5, rng=0)
+    assert accuracy(damage.apply(dense), x_test, y_test) < 0.92
+    recovered = recover(dense, x[:1000], damage=damage, rounds=10, rng=0).module()
+    assert accuracy(recovered, x_test, y_test) > whole - 0.012
