@@ -47,6 +47,11 @@ class Coupling:
         """Number of cells."""
         return len(self.positions)
 
+    @property
+    def places(self) -> Float[np.ndarray, "n 2"]:
+        """(n, 2), places of the cells in units of r_o; of the sheet's length where r_o is 0."""
+        return self.positions / (self.r_o or 1.0)
+
     @cached_property
     def matrix(self) -> Float[np.ndarray, "n n"]:
         """(n, n) symmetric matrix S in float64.

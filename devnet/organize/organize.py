@@ -68,7 +68,8 @@ def organize(
         backend: ``"numba"`` or ``"reference"``.
         field: ``"exact"`` or ``"fast"``, how the coupling is summed; see ``backends.base.backend_of``.
         threads: Threads for large sheets with a fast field; the result does not depend on it.
-        activity: ``"waves"``, or ``"noise"`` for the control in which uncoupled cells fire as often by noise alone.
+        activity: ``"waves"``, or ``"noise"`` for the control in which uncoupled cells fire as often by noise alone;
+            the gate on spread, which noise never passes, is then open.
         snapshots: How many times the weights are kept on the way, in steps of equal ratio.
 
     Returns:
@@ -93,7 +94,8 @@ def organize(
     if activity == "noise":
         dynamics = uncoupled(sheet, dynamics, key.child("probe"))
     model = SheetModel.build(sheet, dynamics, key)
-    learner = plasticity.start(learning.rule, sheet.n, count, key)
+    rule = learning.rule if activity == "waves" else learning.rule.replace(max_spread=0.0)
+    learner = plasticity.start(rule, model.coupling.places, count, key)
     state = State.initial(model, learner)
     first_weights = learner.weights.copy()
     late = length * 4 // 5 // CHUNK * CHUNK
@@ -103,7 +105,7 @@ def organize(
     with task(f"organize {learning.dynamics}", length) as tick:
         while state.step < length:
             chunk = min(CHUNK, length - state.step)
-            stepper.advance(model, state, chunk, rule=learning.rule, record=False)
+            stepper.advance(model, state, chunk, rule=rule, record=False)
             tick(chunk)
             if state.step == late:
                 early_wins = learner.wins.copy()

@@ -174,6 +174,13 @@ class CompetitionSpec(Spec):
         5.0, "1", G19, gt=0, description="a rare winner gets c = (largest y so far)/it"
     )
     min_active: int = quantity(1, "nodes", G19, ge=1, description="learn only when so many nodes fire")
+    max_spread: float = quantity(
+        0.0,
+        "r_o",
+        G19,
+        ge=0,
+        description="learn only when the firing nodes' rms radius is at most this; 0: always",
+    )
 
 
 class HebbianWTASpec(CompetitionSpec):

@@ -25,7 +25,7 @@ from devnet.spec import (
 
 OURS = HebbianWTASpec(
     eta=0.05, factor="drive", norm="sum", weight=1, c_mean=0, c_sd=0, c_plus=0.03, c_rise="constant", c_decay=0.05,
-    recruit_every=0, min_active=8,
+    recruit_every=0, min_active=8, max_spread=0.9,
 )  # fmt: skip
 CASES = {
     "izhikevich": (IzhikevichSpec(), HebbianWTASpec()),
@@ -42,7 +42,7 @@ FREE_RUN = {"izhikevich": 1e-9, "adaptive_leaky": 1e-11, "rate_map": 1e-11}
 def ready(sheet: Sheet, case: str, units: int = 12) -> tuple[SheetModel, HebbianWTASpec, State]:
     spec, rule = CASES[case]
     model = SheetModel.build(sheet, spec, as_key(1))
-    return model, rule, State.initial(model, start(rule, sheet.n, units, as_key(2)))
+    return model, rule, State.initial(model, start(rule, model.coupling.places, units, as_key(2)))
 
 
 def copy(state: State) -> State:

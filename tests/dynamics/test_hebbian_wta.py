@@ -61,13 +61,23 @@ def test_rare_winners_are_recruited() -> None:
 
 def test_the_start_is_unordered_and_normalized() -> None:
     rule = HebbianWTASpec()
-    state = start(rule, 400, 30, Key(3))
+    state = start(rule, np.zeros((400, 2)), 30, Key(3))
     assert state.weights.mean(axis=0) == pytest.approx(np.full(30, 2.5))
     assert state.weights.std() == pytest.approx(0.14, rel=0.05)
     assert state.thresholds.mean() == pytest.approx(70, abs=2)
     assert total(rule, 400) == 1000
     assert total(rule.replace(norm="sum", weight=1.0), 400) == 1.0
-    fewer = start(rule, 400, 10, Key(3))
+    fewer = start(rule, np.zeros((400, 2)), 10, Key(3))
     assert np.array_equal(
         fewer.weights, state.weights[:, :10]
     )  # a unit's draws do not depend on how many there are
+
+
+def test_cells_firing_in_two_places_teach_nobody() -> None:
+    rule = G19.replace(max_spread=0.6)
+    state = learner()
+    state.places[:] = [[0, 0], [0.5, 0], [3, 0]]
+    learn(rule, state, np.array([0, 2]), 0)
+    assert state.wins.sum() == 0
+    learn(rule, state, np.array([0, 1]), 1)
+    assert state.wins.sum() == 1

@@ -70,15 +70,15 @@ def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, po
     if k < 0:
         return 0.0
     for i in range(len(weights)):
-        weights[i, k] *= 1 - r[8]
+        weights[i, k] *= 1 - r[9]
     for i in firing:
-        weights[i, k] += r[8] / len(firing)
+        weights[i, k] += r[9] / len(firing)
     return 1.0
 
 
 def constants(spec, n, units):
     shared = rules.shared_constants(spec, n)
-    shared[7] = 1.0  # weights change otherwise than by scale: sum the drives afresh
+    shared[8] = 1.0  # weights change otherwise than by scale: sum the drives afresh
     return np.array([*shared, spec.eta])
 
 

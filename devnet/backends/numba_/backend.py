@@ -144,7 +144,7 @@ class _ScaledLearner:
         self._scale = np.ones_like(drives)
         self.arrays = (
             drives, self._scale, np.full_like(drives, self.constants[0]), learner.weights, learner.thresholds,
-            learner.wins, learner.peak, learner.pre, learner.post,
+            learner.wins, learner.peak, learner.pre, learner.post, learner.places,
         )  # fmt: skip
 
     def finish(self) -> None:

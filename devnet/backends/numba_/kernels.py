@@ -146,17 +146,31 @@ def _fold(weights, scale, stored_sum, total):
 
 
 @register_jitable
+def _spread(places, firing):
+    """Return the mean square distance of the firing cells to their centroid."""
+    x = y = square = 0.0
+    for i in firing:
+        x += places[i, 0]
+        y += places[i, 1]
+    x /= len(firing)
+    y /= len(firing)
+    for i in firing:
+        square += (places[i, 0] - x) ** 2 + (places[i, 1] - y) ** 2
+    return square / len(firing)
+
+
+@register_jitable
 def _learn_step(now, firing, changed, signs, rule, learner, r):
     """Take the learning part of one step: drives, competition, the rule, thresholds, recruitment."""
-    drives, scale, stored_sum, weights, thresholds, wins, peak, pre, post = learner
-    total, min_active, recruit_every, recruit_wins, recruit_divisor, c_plus, c_decay, traces = r[:8]
+    drives, scale, stored_sum, weights, thresholds, wins, peak, pre, post, places = learner
+    total, min_active, recruit_every, recruit_wins, recruit_divisor, c_plus, c_decay, max_spread = r[:8]
     units = len(thresholds)
     afresh = now % REFRESH == 0
     if afresh:
         _fold(weights, scale, stored_sum, total)
-    _sum_rows(drives, weights, firing, changed, signs, afresh or traces != 0.0)
+    _sum_rows(drives, weights, firing, changed, signs, afresh or r[8] != 0.0)
     winner, y = -1, 0.0
-    if len(firing) >= min_active:
+    if len(firing) >= min_active and (max_spread == 0.0 or _spread(places, firing) <= max_spread**2):
         best = -np.inf
         for j in range(units):
             drive = scale[j] * drives[j]
@@ -201,7 +215,7 @@ def run(
     Arrays are named as in ``backends.base`` and ``hebbian_wta``. ``key`` is (low word, high word, stream); ``given``
     is noise from outside, one row a step, or has no rows. ``rule`` is the number of the learning
     rule, -1 for none, and ``r`` its constants. ``learner`` is (drives, scale, stored_sum, weights, thresholds, wins,
-    peak, pre, post): a unit's weights are ``scale`` times the stored ones and its drive ``scale`` times the
+    peak, pre, post, places): a unit's weights are ``scale`` times the stored ones and its drive ``scale`` times the
     stored one, so that rescaling a unit is one number; ``stored_sum`` is the sum of its stored weights.
 
     Returns:

@@ -1,6 +1,6 @@
 """What a learning rule is, what it changes, and the competition of the units, which all rules share.
 
-At a step in which at least ``min_active`` cells fire, with s their 0/1 vector, y = W^T s and the unit
+At a step in which enough cells fire, and not too far apart, with s their 0/1 vector, y = W^T s and the unit
 k = argmax(y - c) wins (ties go to the lowest). What the winner then does is the rule's.
 """
 
@@ -29,6 +29,7 @@ class Learner:
         peak: (M,), largest drive y so far.
         pre: (2, n), traces of the cells' spikes, fast and slow, for rules that have them.
         post: (2, M), traces of the units' spikes, fast and slow.
+        places: (n, 2), places of the cells in units of r_o, for the gate on spread.
     """
 
     weights: Float[np.ndarray, "n M"]
@@ -37,13 +38,26 @@ class Learner:
     peak: Float[np.ndarray, " M"]
     pre: Float[np.ndarray, "2 n"]
     post: Float[np.ndarray, "2 M"]
+    places: Float[np.ndarray, "n 2"]
 
     @classmethod
-    def of(cls, weights: Float[np.ndarray, "n M"], thresholds: Float[np.ndarray, " M"]) -> Learner:
-        """Return a learner that has not seen anything yet."""
+    def of(
+        cls,
+        weights: Float[np.ndarray, "n M"],
+        thresholds: Float[np.ndarray, " M"],
+        places: Float[np.ndarray, "n 2"] | None = None,
+    ) -> Learner:
+        """Return a learner that has not seen anything yet; without places, all cells at one."""
         n, units = weights.shape
-        wins = np.zeros(units, np.int64)
-        return cls(weights, thresholds, wins, np.zeros(units), np.zeros((2, n)), np.zeros((2, units)))
+        return cls(
+            weights=weights,
+            thresholds=thresholds,
+            wins=np.zeros(units, np.int64),
+            peak=np.zeros(units),
+            pre=np.zeros((2, n)),
+            post=np.zeros((2, units)),
+            places=np.zeros((n, 2)) if places is None else places,
+        )
 
 
 @dataclass(frozen=True)
@@ -53,7 +67,7 @@ class Rule:
     Attributes:
         name: As a spec's ``rule`` names it.
         number: Its place among the built-in rules, by which the compiled backend dispatches; 9 for all others.
-        constants: ``(spec, n, units) -> r``: what ``kernel`` needs, behind the seven of ``shared_constants``.
+        constants: ``(spec, n, units) -> r``: what ``kernel`` needs, behind the ``shared_constants``.
         learn: The law: ``(spec, learner, firing, step)``, in place, in plain NumPy.
         kernel: The same for one cell and unit at a time, in the subset of Python that numba compiles:
             ``(firing, winner, drive, drives, scale, stored_sum, weights, thresholds, pre, post, r) -> won``.
@@ -66,12 +80,15 @@ class Rule:
     kernel: Callable[..., Any]
 
 
-SHARED = 8
+SHARED = 9
 """Number of constants that every rule has in front of its own."""
 
 
 def shared_constants(spec: RuleSpec, n: int) -> list[float]:
-    """Return (total, min_active, recruit_every, recruit_wins, recruit_divisor, c_plus, c_decay, uses traces)."""
+    """Return (total, min_active, recruit_every, recruit_wins, recruit_divisor, c_plus, c_decay, max_spread, afresh).
+
+    The last says that the rule changes weights otherwise than by scale, so that drives are summed afresh.
+    """
     return [
         total(spec, n),
         spec.min_active,
@@ -80,6 +97,7 @@ def shared_constants(spec: RuleSpec, n: int) -> list[float]:
         spec.recruit_divisor,
         spec.c_plus,
         spec.c_decay,
+        spec.max_spread,
         0.0,
     ]
 
@@ -89,34 +107,43 @@ def total(spec: RuleSpec, n: int) -> float:
     return spec.weight if spec.norm == "sum" else spec.weight * n
 
 
-def start(spec: RuleSpec, n: int, units: int, key: Key) -> Learner:
+def start(spec: RuleSpec, places: Float[np.ndarray, "n 2"], units: int, key: Key) -> Learner:
     """Draw unordered all-to-all weights and thresholds.
 
     Args:
         spec: The rule.
-        n: Number of cells.
+        places: (n, 2), places of the cells in units of r_o.
         units: Number of units M.
         key: Key of the draws; a unit's do not depend on how many units there are.
 
     Returns:
         w ~ N(1, weight_cv^2), negative draws set to 0, each unit rescaled; c ~ N(c_mean, c_sd^2).
     """
+    n = len(places)
     draws = key.stream("weights")
     columns = [1 + spec.weight_cv * draws.normal(j, n).astype(np.float64) for j in range(units)]
     weights = np.maximum(np.stack(columns, axis=1), 0)
     weights *= total(spec, n) / weights.sum(axis=0)
     normal = key.stream("thresholds").normal(0, units).astype(np.float64)
-    return Learner.of(weights, spec.c_mean + spec.c_sd * normal)
+    return Learner.of(weights, spec.c_mean + spec.c_sd * normal, places)
 
 
 def compete(spec: RuleSpec, learner: Learner, firing: Int[np.ndarray, " k"]) -> tuple[int, float] | None:
-    """Return the winner and its drive y, or None where too few cells fire; keep the largest drives."""
+    """Return the winner and its drive y, or None where learning is gated; keep the largest drives.
+
+    The gate: at least ``min_active`` cells fire and, where ``max_spread`` is set, their rms radius is at most that
+    many r_o. One bump has about half an r_o; two bumps at once, which are rare, would teach one unit two places.
+    """
     if len(firing) < spec.min_active:
         return None
-    y = learner.weights[firing].sum(axis=0)
-    np.maximum(learner.peak, y, out=learner.peak)
-    k = int(np.argmax(y - learner.thresholds))
-    return k, float(y[k])
+    if spec.max_spread > 0:
+        x, y = learner.places[firing].T
+        if np.var(x) + np.var(y) > spec.max_spread**2:
+            return None
+    drive = learner.weights[firing].sum(axis=0)
+    np.maximum(learner.peak, drive, out=learner.peak)
+    k = int(np.argmax(drive - learner.thresholds))
+    return k, float(drive[k])
 
 
 def won(spec: RuleSpec, learner: Learner, k: int, rise: float) -> None:

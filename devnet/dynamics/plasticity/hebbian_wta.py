@@ -46,11 +46,11 @@ def constants(spec: HebbianWTASpec, n: int, units: int) -> Float[np.ndarray, " k
 def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, post, r):
     """Let unit k learn; its weights are ``scale[k]`` times the stored ones. Returns the threshold's rise, 0 if none."""
     f = y
-    if r[9] != 0.0:
+    if r[10] != 0.0:
         f = max(0.0, y - thresholds[k])
     if f <= 0.0:
         return 0.0
-    gain = r[8] * f / scale[k]
+    gain = r[9] * f / scale[k]
     for i in firing:
         weights[i, k] += gain
     drives[k] += gain * len(firing)
@@ -64,7 +64,7 @@ def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, po
         drives[k] *= scale[k]
         stored_sum[k] = column
         scale[k] = r[0] / column
-    return f if r[10] != 0.0 else 1.0
+    return f if r[11] != 0.0 else 1.0
 
 
 RULE = base.register(Rule("hebbian_wta", 0, constants, learn, kernel))

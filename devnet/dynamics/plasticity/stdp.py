@@ -74,21 +74,21 @@ def constants(spec: Spec, n: int, units: int) -> Float[np.ndarray, " k"]:
     decays = np.exp([-1 / spec.tau_plus, -1 / tau_x, -1 / spec.tau_minus, -1 / tau_y])
     own = [*amplitudes, *decays, spec.w_max, float(spec.bounds == "soft"), float(spec.norm != "none")]
     shared = base.shared_constants(spec, n)
-    shared[7] = 1.0
+    shared[8] = 1.0
     return np.array([*shared, *own])
 
 
 def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, post, r):
     """Take one step; unit k fires if y > c_k (k < 0: nobody won). Returns 1 where it fired, else 0."""
     n, units = weights.shape
-    a2_plus, a2_minus, a3_plus, a3_minus = r[8], r[9], r[10], r[11]
-    w_max, soft = r[16], r[17] != 0.0
+    a2_plus, a2_minus, a3_plus, a3_minus = r[9], r[10], r[11], r[12]
+    w_max, soft = r[17], r[18] != 0.0
     for i in range(n):
-        pre[0, i] *= r[12]
-        pre[1, i] *= r[13]
+        pre[0, i] *= r[13]
+        pre[1, i] *= r[14]
     for j in range(units):
-        post[0, j] *= r[14]
-        post[1, j] *= r[15]
+        post[0, j] *= r[15]
+        post[1, j] *= r[16]
     for i in firing:
         a = a2_minus + a3_minus * pre[1, i]
         for j in range(units):
@@ -106,7 +106,7 @@ def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, po
         column += weights[i, k]
     post[0, k] += 1.0
     post[1, k] += 1.0
-    if r[18] != 0.0:
+    if r[19] != 0.0:
         for i in range(n):
             weights[i, k] *= r[0] / column
     return 1.0
