@@ -142,10 +142,14 @@ def test_a_half_finished_run_goes_on_and_ends_the_same(finished, tiny, brief, tm
     )
     with monkeypatch.context() as patch:
         patch.setattr(pipeline, "STEPS", steps)
-        with pytest.raises(InterruptedRunError, match="finished and kept: grow, simulate, organize, export, readout"):
+        with pytest.raises(
+            InterruptedRunError, match="finished and kept: grow, simulate, organize, export, readout"
+        ):
             run_model(tiny, half, rng=5, workers=2)
     assert not (half / "fip" / "stage.json").exists()
-    assert (half / "simulate" / "stage.json").stat().st_mtime_ns > grown  # its sheet was damaged, so it ran again
+    assert (
+        half / "simulate" / "stage.json"
+    ).stat().st_mtime_ns > grown  # its sheet was damaged, so it ran again
     again = run_model(tiny, half, rng=5, workers=2)
     assert arrays(half) == arrays(folder)
     assert untimed(again) == untimed(summary)
