@@ -209,7 +209,7 @@ class Key:
         """Return the key at the end of a path of names and numbers, for example ``child("grow", 3)``."""
         key = self
         for part in path:
-            name, number = (part, 0) if isinstance(part, str) else ("child", part)
+            name, number = (f"child {part}", 0) if isinstance(part, str) else ("child", part)
             w = key.stream(name).words(number, 2)
             key = Key(int(w[0]) | int(w[1]) << 32)
         return key
