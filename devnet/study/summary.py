@@ -68,7 +68,8 @@ def summarize(plan: Plan, run: RunFolder, stages: Sequence[str]) -> dict[str, An
         "seconds": seconds | {"total": round(sum(seconds.values()), 3)},
         "growth": {name: stat(values) for name, values in numbers["grow"].items()},
         "waves": numbers["simulate"],
-        "pools": _pools(plan, numbers["organize"]),
+        "learning": plan.main,
+        "pools": _pools(numbers["organize"]),
         "export": numbers["export"],
         "readout": _readout(numbers["readout"]),
         "fip": _fip(numbers["fip"]),
@@ -151,12 +152,12 @@ def _mean(tree: Any, *path: str) -> float | None:
     return float(tree)
 
 
-def _pools(plan: Plan, numbers: dict[str, Any]) -> dict[str, Any]:
+def _pools(numbers: dict[str, Any]) -> dict[str, Any]:
     names = {"wiring": "grown"}
     return {
         names.get(label, label): {name: stat(values) for name, values in rows.items()}
         for label, rows in numbers.items()
-    } | {"main": plan.main}
+    }
 
 
 def _readout(numbers: dict[str, Any]) -> dict[str, Any]:

@@ -55,14 +55,7 @@ def _sheets(summary: dict[str, Any]) -> Table:
         f"\nPools ({cells} cells, {units} units a sheet)", "wired by", "organized", "coverage", "field/sheet"
     )
     for name, row in summary["pools"].items():
-        if isinstance(row, dict):
-            table.add_row(
-                name,
-                *(
-                    _pm(row[key], 3) if key in row else "-"
-                    for key in ("organized", "coverage", "radius_ratio")
-                ),
-            )
+        table.add_row(name, *(_pm(row[key], 3) for key in ("organized", "coverage", "radius_ratio")))
     return table
 
 

@@ -57,8 +57,8 @@ def test_the_numbers_are_those_of_the_files(finished, tiny):
     assert wiring.units == sheets[0].m
     assert len(wiring.snapshot_steps) > 0
     assert load(folder / "organize" / "noise-1.safetensors").activity == "noise"
-    assert set(summary["pools"]) == {"main", "grown", "step0", "noise", "izhikevich", "pools9", "pools16"}
-    assert summary["pools"]["main"] == "rate_map"
+    assert set(summary["pools"]) == {"grown", "step0", "noise", "izhikevich", "pools9", "pools16"}
+    assert summary["learning"] == "rate_map"
     assert summary["pools"]["step0"]["organized"]["mean"] == 0
     kinds = [(row["kind"], row["units"]) for row in summary["readout"]["rows"]]
     pooled = ("grown", "hand_made", "random_discs", "random_scattered")
