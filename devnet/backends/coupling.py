@@ -48,6 +48,11 @@ class Coupling:
         return len(self.positions)
 
     @property
+    def absent(self) -> bool:
+        """Whether cells do not act on one another at all."""
+        return self.a_i == self.a_o == 0
+
+    @property
     def places(self) -> Float[np.ndarray, "n 2"]:
         """(n, 2), places of the cells in units of r_o; of the sheet's length where r_o is 0."""
         return self.positions / (self.r_o or 1.0)

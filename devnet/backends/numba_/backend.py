@@ -62,8 +62,11 @@ class NumbaBackend(Backend):
     def _by_matrix(
         self, model: SheetModel, state: State, steps: int, scaled: _ScaledLearner, noise: Any, record: bool
     ) -> Spikes:
-        coupling = model.coupling.rounded_matrix if self._fast else model.coupling.matrix
-        field = coupling[state.fired].sum(axis=0, dtype=np.float64)
+        if model.coupling.absent:
+            coupling, field = np.empty((0, 0)), np.zeros(model.n)
+        else:
+            coupling = model.coupling.rounded_matrix if self._fast else model.coupling.matrix
+            field = coupling[state.fired].sum(axis=0, dtype=np.float64)
         room = max(SPIKES_AT_ONCE, model.n) if record else 0
         time, cell = np.empty(room, np.int32), np.empty(room, np.int32)
         parts: list[Spikes] = []

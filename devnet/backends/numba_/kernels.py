@@ -43,8 +43,22 @@ _izh_fires, _izh_advance = _law(izhikevich.fires), _law(izhikevich.advance)
 _leaky_fires, _leaky_advance = _law(adaptive_leaky.fires), _law(adaptive_leaky.advance)
 _map_fires, _map_advance = _law(rate_map.fires), _law(rate_map.advance)
 _hebbian, _stdp = _law(hebbian_wta.kernel), _law(stdp.kernel)
+
+
 # Stand-ins: `customized` puts a user's own law in their place.
-_own_fires, _own_advance, _own_rule = _map_fires, _map_advance, _hebbian
+@_law
+def _own_fires(a, b, k):
+    return False
+
+
+@_law
+def _own_advance(a, b, fired, drive, noise, p, q, k):
+    return a, b
+
+
+@_law
+def _own_rule(firing, winner, y, drives, scale, stored_sum, weights, thresholds, pre, post, r):
+    return 0.0
 
 
 @register_jitable
@@ -239,7 +253,8 @@ def run(
         n_firing, n_changed = _list(n, fired, before, firing, changed, signs)
         active, flips = firing[:n_firing], changed[:n_changed]
         afresh = now % REFRESH == 0
-        _sum_rows(field, coupling, active, flips, signs, afresh)
+        if len(coupling) > 0:  # without coupling there is no matrix
+            _sum_rows(field, coupling, active, flips, signs, afresh)
         if len(given) > 0:
             for i in range(n):
                 noise[i] = given[done, i]
