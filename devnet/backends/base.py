@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from devnet._core.errors import ConfigError, HealthError
+from devnet._core.optional import require
 from devnet._core.random import Key
 from devnet.backends.coupling import Coupling
 from devnet.dynamics import Form, form_of
@@ -175,7 +176,9 @@ def backend_of(name: Any, field: str = "exact", threads: int = 1) -> Backend:
     """Return a backend by name.
 
     Args:
-        name: ``"numba"`` or ``"reference"``.
+        name: ``"numba"`` or ``"reference"``; with Brian2 installed ``"brian2"`` (Cython where there is a compiler, else
+            NumPy) or ``"brian2-numpy"``; with torch ``"torch"`` (on a CUDA device where there is one), ``"torch-cpu"``
+            or ``"torch-cuda"``.
         field: ``"exact"``: the coupling as it is, in float64; or ``"fast"`` (numba only): off by at most 1e-6 of the
             largest drive, where the dynamics is chaotic a different but equally good run.
         threads: Threads for large sheets with a fast field (numba only); the result does not depend on it.
@@ -184,18 +187,33 @@ def backend_of(name: Any, field: str = "exact", threads: int = 1) -> Backend:
         The backend.
 
     Raises:
-        ConfigError: No such backend or field.
+        ConfigError: No such backend, field or device.
+        MissingDependencyError: The backend's library is not installed.
     """
     if field not in ("exact", "fast"):
-        raise ConfigError.of("field", field, "'exact' or 'fast'")
+        raise ConfigError("field", field, "'exact' or 'fast'")
     if name == "numba":
         from devnet.backends.numba_.backend import NumbaBackend
 
         return NumbaBackend(field, threads)
     if field == "fast":
-        raise ConfigError.of("field", field, f"'exact': backend {name!r} has no other")
+        raise ConfigError("field", field, f"'exact': backend {name!r} has no other")
     if name == "reference":
         from devnet.backends.reference import ReferenceBackend
 
         return ReferenceBackend()
-    raise ConfigError.of("backend", name, "'numba' or 'reference'")
+    if name in ("brian2", "brian2-numpy"):
+        require("brian2", extra="brian2")
+        from devnet.backends.brian2_.backend import Brian2Backend
+
+        return Brian2Backend("numpy" if name == "brian2-numpy" else None)
+    if name in ("torch", "torch-cpu", "torch-cuda"):
+        require("torch", extra="torch")
+        from devnet.backends.torch_.backend import TorchBackend
+
+        return TorchBackend(None if name == "torch" else name.removeprefix("torch-"))
+    raise ConfigError(
+        "backend",
+        name,
+        "'numba' or 'reference', 'brian2' or 'brian2-numpy', 'torch', 'torch-cpu' or 'torch-cuda'",
+    )

@@ -1,0 +1,101 @@
+"""Waves as a C++ program that Brian2 writes: its fastest way, and the one to be measured against."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+from jaxtyping import Float
+
+from devnet._core.errors import ConfigError
+from devnet._core.optional import require
+from devnet.backends.base import NOISE, SheetModel, Spikes, State
+from devnet.backends.brian2_.network import objects
+
+
+@dataclass(frozen=True)
+class StandaloneRun:
+    """What a standalone program did.
+
+    Attributes:
+        spikes: Who fired when.
+        state: State after the last step.
+        build_seconds: Writing the program and compiling it.
+        program_seconds: The whole program: reading arrays, making synapses, stepping, writing results.
+        seconds: Stepping alone, as the program's own clock has it.
+    """
+
+    spikes: Spikes
+    state: State
+    build_seconds: float
+    program_seconds: float
+    seconds: float
+
+
+def run_standalone(
+    model: SheetModel,
+    steps: int,
+    *,
+    noise: Float[np.ndarray, "steps n"] | None = None,
+    flags: Sequence[str] | None = None,
+) -> StandaloneRun:
+    """Run the waves of a sheet from step 0 in Brian2's ``cpp_standalone`` on one thread, without learning.
+
+    Noise is handed to the program as an array, so Brian2 does not spend time on drawing it: 8 n bytes for each
+    ``model.hold`` steps. Everything is written to a temporary directory that is removed.
+
+    Args:
+        model: What runs.
+        steps: How many steps.
+        noise: Standard Gaussians to use instead of the model's own stream, one row a step.
+        flags: Compiler flags; None takes Brian2's own, which are the fastest and let the compiler reorder sums.
+
+    Returns:
+        Spikes, last state and times.
+
+    Raises:
+        ConfigError: No steps.
+        MissingDependencyError: Brian2 is not installed.
+    """
+    if steps < 1:
+        raise ConfigError("steps", steps, "at least 1")
+    b = require("brian2", extra="brian2")
+    hold = model.hold if noise is None else 1
+    if noise is None:
+        stream = model.key.stream(NOISE)
+        noise = np.stack([stream.normal(row, model.n) for row in range(-(-steps // hold))]).astype(float)
+    names = ("codegen.cpp.extra_compile_args", "devices.cpp_standalone.openmp_threads")
+    before = {name: b.prefs[name] for name in names}
+    device = b.all_devices["cpp_standalone"]
+    with tempfile.TemporaryDirectory(prefix="devnet-brian2-") as folder:
+        device.reinit()
+        b.set_device("cpp_standalone", build_on_run=False)
+        try:
+            if flags is not None:
+                b.prefs["codegen.cpp.extra_compile_args"] = list(flags)
+            b.prefs["devices.cpp_standalone.openmp_threads"] = 0
+            began = perf_counter()
+            built = objects(model, "devnet_", noise=noise, hold=hold)
+            monitor = b.SpikeMonitor(built.cells, name="devnet_spikes")
+            built.network(monitor).run(steps * built.dt, namespace={})
+            device.build(directory=folder, run=False, with_output=False)
+            built_at = perf_counter()
+            device.run(folder, "results", with_output=False, run_args=[])
+            ran_at = perf_counter()
+            time = np.rint(np.asarray(monitor.t_) / float(built.dt)).astype(np.int32)
+            cell = np.array(monitor.i, dtype=np.int32)
+            last = [np.array(built.cells.variables[name].get_value()) for name in model.form.state]
+            seconds = float(device._last_run_time)
+        finally:
+            b.devices.reset_device()
+            device.reinit()
+            for name, value in before.items():
+                b.prefs[name] = value
+    fired = np.zeros(model.n, dtype=bool)
+    fired[cell[time == steps - 1]] = True
+    return StandaloneRun(
+        Spikes(time, cell), State(np.stack(last), fired, steps), built_at - began, ran_at - built_at, seconds
+    )
