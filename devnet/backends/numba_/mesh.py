@@ -60,8 +60,8 @@ class MeshField:
         extent = np.maximum(high - low, 1e-9)
         spacing = np.sqrt(extent.prod() / n)
         self.reach = max(coupling.r_o, SPACINGS_PER_REACH * spacing)
-        self._make_mesh(low, extent)
         self._rank_cells(low, extent)
+        self._make_mesh(low, extent)
         self._make_tables()
         self._near = np.zeros(n)
         self._field = np.zeros(n)
@@ -73,7 +73,7 @@ class MeshField:
         points = [int(np.ceil(e / h)) + WINDOW + 2 for e in extent[::-1]]
         # Room around the sheet until its periodic images are out of reach of the inhibition.
         wide = [fft.next_fast_len(p + int(np.ceil(NEGLIGIBLE * decay / h)), real=True) for p in points]
-        at = (self.coupling.positions[:, ::-1] - low[::-1]) / h + WINDOW / 2
+        at = (self.coupling.positions[self._order, ::-1] - low[::-1]) / h + WINDOW / 2
         first = np.floor(at).astype(np.int64) - (WINDOW // 2 - 1)
         z = (first[:, :, None] + np.arange(WINDOW) - at[:, :, None]) / (WINDOW / 2)
         self._corner = first.astype(np.int32)
@@ -136,7 +136,7 @@ class MeshField:
         """
         if len(changed) == 0:
             return
-        spread(self._mesh, self._corner, self._weights, changed, signs)
+        spread(self._mesh, self._corner, self._weights, self._place, changed, signs)
         c = self.coupling
         self.split(
             near, self._rows, 1, self._near, self._x, self._y, self._rank_start, self._columns, self._edge, *self._low,

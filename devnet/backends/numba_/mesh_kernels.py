@@ -11,15 +11,15 @@ WINDOW = 8
 
 
 @jit()
-def spread(mesh, corner, weights, changed, signs):
+def spread(mesh, corner, weights, place, changed, signs):
     """Add ``signs`` at the places of the changed cells to the charge on the mesh."""
     for c in range(len(changed)):
-        cell = changed[c]
-        row, column = corner[cell, 0], corner[cell, 1]
+        p = place[changed[c]]
+        row, column = corner[p, 0], corner[p, 1]
         for a in range(WINDOW):
-            up = signs[c] * np.float64(weights[cell, 0, a])
+            up = signs[c] * np.float64(weights[p, 0, a])
             for b in range(WINDOW):
-                mesh[row + a, column + b] += up * np.float64(weights[cell, 1, b])
+                mesh[row + a, column + b] += up * np.float64(weights[p, 1, b])
 
 
 @jit()
@@ -59,15 +59,28 @@ def near(
 
 @jit()
 def read(field, potential, corner, weights, order, total, fired, own, a_o, first, last):
-    """Write the lateral drive of the cells of ranks ``first..last-1``: mesh part, near part, without themselves."""
+    """Write the lateral drive of the cells of ranks ``first..last-1``: mesh part, near part, without themselves.
+
+    Eight sums side by side, one a column of the window, become one vector register; their order is fixed.
+    """
+    zero = np.float32(0)
     for p in range(first, last):
-        cell = order[p]
-        row, column = corner[cell, 0], corner[cell, 1]
-        value = np.float32(0)
+        row, column = corner[p, 0], corner[p, 1]
+        s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = zero
         for a in range(WINDOW):
-            line = np.float32(0)
-            for b in range(WINDOW):
-                line += weights[cell, 1, b] * potential[row + a, column + b]
-            value += weights[cell, 0, a] * line
+            w = weights[p, 0, a]
+            line = potential[row + a, column : column + WINDOW]
+            s0 += w * line[0]
+            s1 += w * line[1]
+            s2 += w * line[2]
+            s3 += w * line[3]
+            s4 += w * line[4]
+            s5 += w * line[5]
+            s6 += w * line[6]
+            s7 += w * line[7]
+        x = weights[p, 1]
+        left = (s0 * x[0] + s1 * x[1]) + (s2 * x[2] + s3 * x[3])
+        value = left + ((s4 * x[4] + s5 * x[5]) + (s6 * x[6] + s7 * x[7]))
+        cell = order[p]
         mine = own if fired[cell] else 0.0
         field[cell] = total[p] - a_o * (np.float64(value) - mine)
