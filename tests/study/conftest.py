@@ -41,3 +41,15 @@ def finished(tiny, brief, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     return folder, run_model(tiny, folder, rng=5, workers=1)
+
+
+@pytest.fixture
+def blank_page(monkeypatch):
+    """Write an empty page in the place of the drawn one, which takes seconds."""
+    from devnet.io import write_text
+    from devnet.viz import report
+
+    def write(folder):
+        write_text(folder / "report.html", "<!doctype html>")
+
+    monkeypatch.setattr(report, "write_report", write)

@@ -124,7 +124,9 @@ def test_a_finished_run_is_left_as_it_is(finished, tiny, brief):
     assert {path: (path.stat().st_mtime_ns, digest(path)) for path in folder.rglob("stage.json")} == before
 
 
-def test_a_half_finished_run_goes_on_and_ends_the_same(finished, tiny, brief, tmp_path, monkeypatch):
+def test_a_half_finished_run_goes_on_and_ends_the_same(
+    finished, tiny, brief, blank_page, tmp_path, monkeypatch
+):
     folder, summary = finished
     half = tmp_path / "half"
     shutil.copytree(folder, half)
@@ -162,7 +164,7 @@ def test_another_seed_is_another_run(finished, tiny):
         run_model(tiny, folder, rng=6)
 
 
-def test_the_report_can_be_drawn_again(finished, tiny, brief, tmp_path):
+def test_the_report_can_be_drawn_again(finished, blank_page, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(finished[0], copy)
     (copy / "report.html").unlink()
