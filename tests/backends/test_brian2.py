@@ -134,13 +134,17 @@ def test_a_state_that_is_not_finite_stops_the_run_and_names_the_cell(sheet: Shee
 def test_a_standalone_program_fires_as_the_oracle(sheet: Sheet) -> None:
     model, _, _ = ready(sheet, "adaptive_leaky")
     state = State.initial(model)
+    backend_of("reference").advance(model, state, 205)  # half-way through a sample that is held for ten steps
+    begin = copy(state)
     wanted = backend_of("reference").advance(model, state, 1000)
-    ran = run_standalone(model, 1000, flags=["-w", "-O1", "-ffp-contract=off", "-std=c++11"])
+    flags = ["-w", "-O1", "-ffp-contract=off", "-std=c++11"]
+    ran = run_standalone(model, 1000, state=begin, flags=flags)
     assert len(wanted.time) > 2000
     assert np.array_equal(ran.spikes.time, wanted.time)
     assert np.array_equal(ran.spikes.cell, wanted.cell)
     assert np.abs(ran.state.cells - state.cells).max() <= 1e-11
     assert np.array_equal(ran.state.fired, state.fired)
+    assert ran.state.step == state.step == 1205
     assert 0 < ran.seconds < ran.program_seconds + 0.1
     assert ran.build_seconds > 0
     # The runtime works as before.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -39,10 +39,11 @@ def run_standalone(
     model: SheetModel,
     steps: int,
     *,
+    state: State | None = None,
     noise: Float[np.ndarray, "steps n"] | None = None,
     flags: Sequence[str] | None = None,
 ) -> StandaloneRun:
-    """Run the waves of a sheet from step 0 in Brian2's ``cpp_standalone`` on one thread, without learning.
+    """Run the waves of a sheet in Brian2's ``cpp_standalone`` on one thread, without learning.
 
     Noise is handed to the program as an array, so Brian2 does not spend time on drawing it: 8 n bytes for each
     ``model.hold`` steps. Everything is written to a temporary directory that is removed.
@@ -50,6 +51,7 @@ def run_standalone(
     Args:
         model: What runs.
         steps: How many steps.
+        state: Where the run starts, not changed; None is step 0.
         noise: Standard Gaussians to use instead of the model's own stream, one row a step.
         flags: Compiler flags; None takes Brian2's own, which are the fastest and let the compiler reorder sums.
 
@@ -63,10 +65,12 @@ def run_standalone(
     if steps < 1:
         raise ConfigError("steps", steps, "at least 1")
     b = require("brian2", extra="brian2")
-    hold = model.hold if noise is None else 1
+    first, last = (0, steps) if state is None else (state.step, state.step + steps)
+    hold = model.hold if noise is None and first % model.hold == 0 else 1
     if noise is None:
         stream = model.key.stream(NOISE)
-        noise = np.stack([stream.normal(row, model.n) for row in range(-(-steps // hold))]).astype(float)
+        rows = [stream.normal(step // model.hold, model.n) for step in range(first, last, hold)]
+        noise = np.stack(rows).astype(float)
     names = ("codegen.cpp.extra_compile_args", "devices.cpp_standalone.openmp_threads")
     before = {name: b.prefs[name] for name in names}
     device = b.all_devices["cpp_standalone"]
@@ -78,16 +82,17 @@ def run_standalone(
                 b.prefs["codegen.cpp.extra_compile_args"] = list(flags)
             b.prefs["devices.cpp_standalone.openmp_threads"] = 0
             began = perf_counter()
-            built = objects(model, "devnet_", noise=noise, hold=hold)
+            begin = model if state is None else replace(model, start=state.cells)
+            built = objects(begin, "devnet_", noise=noise, hold=hold)
             monitor = b.SpikeMonitor(built.cells, name="devnet_spikes")
             built.network(monitor).run(steps * built.dt, namespace={})
             device.build(directory=folder, run=False, with_output=False)
             built_at = perf_counter()
             device.run(folder, "results", with_output=False, run_args=[])
             ran_at = perf_counter()
-            time = np.rint(np.asarray(monitor.t_) / float(built.dt)).astype(np.int32)
+            time = first + np.rint(np.asarray(monitor.t_) / float(built.dt)).astype(np.int32)
             cell = np.array(monitor.i, dtype=np.int32)
-            last = [np.array(built.cells.variables[name].get_value()) for name in model.form.state]
+            cells = [np.array(built.cells.variables[name].get_value()) for name in model.form.state]
             seconds = float(device._last_run_time)
         finally:
             b.devices.reset_device()
@@ -95,7 +100,7 @@ def run_standalone(
             for name, value in before.items():
                 b.prefs[name] = value
     fired = np.zeros(model.n, dtype=bool)
-    fired[cell[time == steps - 1]] = True
+    fired[cell[time == last - 1]] = True
     return StandaloneRun(
-        Spikes(time, cell), State(np.stack(last), fired, steps), built_at - began, ran_at - built_at, seconds
+        Spikes(time, cell), State(np.stack(cells), fired, last), built_at - began, ran_at - built_at, seconds
     )
