@@ -24,10 +24,15 @@ from devnet.fip._objective import Objective as Objective  # noqa: E402
 from devnet.fip._objective import Stay as Stay  # noqa: E402
 from devnet.fip._path import Path as Path  # noqa: E402
 from devnet.fip._problem import Problem as Problem  # noqa: E402
+from devnet.fip._resilience import Resilience as Resilience  # noqa: E402
+from devnet.fip._resilience import resilience as resilience  # noqa: E402
 from devnet.fip._saliency import Magnitude as Magnitude  # noqa: E402
 from devnet.fip._saliency import MetricSaliency as MetricSaliency  # noqa: E402
 from devnet.fip._saliency import Saliency as Saliency  # noqa: E402
 from devnet.fip._sparsity import Sparsity as Sparsity  # noqa: E402
+from devnet.fip._spectrum import Prediction as Prediction  # noqa: E402
+from devnet.fip._spectrum import Spectrum as Spectrum  # noqa: E402
+from devnet.fip._spectrum import predict_change as predict_change  # noqa: E402
 from devnet.fip._step import Adam as Adam  # noqa: E402
 from devnet.fip._step import Backtrack as Backtrack  # noqa: E402
 from devnet.fip._step import Fixed as Fixed  # noqa: E402

@@ -76,17 +76,24 @@ class LocalMetric:
     r"""The metric tensor :math:`g = \frac1N \sum_i J_i^T H_i J_i` at one point: symmetric, positive semi-definite.
 
     Attributes:
+        metric: Geometry of the outputs.
+        network: The network; it may have moved on since.
+        inputs: The N reference inputs.
+        weights: The point in weight space, ``[P]``.
         outputs: The outputs at that point.
     """
 
     def __init__(self, metric: Metric, network: Network, inputs: Tensor) -> None:
-        self._metric = metric
+        self.metric = metric
+        self.network = network
+        self.inputs = inputs
         self._count = len(inputs)
         # Plain autograd, not torch.func.vjp: that one loads the compiler, over a second in every process.
         self._weights = network.weights.detach().clone().requires_grad_()
         with sdpa_kernel(SDPBackend.MATH):  # fused attention cannot be differentiated twice
             self._live = network.function(inputs)(self._weights)
         self.outputs: Tensor = self._live.detach()
+        self.weights: Tensor = self._weights.detach()
         self._transpose: tuple[Tensor, Tensor] | None = None
 
     def jacobian_mv(self, v: Tensor) -> Tensor:
@@ -111,12 +118,24 @@ class LocalMetric:
         Returns:
             Vector ``[P]``.
         """
-        u = self._metric.output_mv(self.outputs, self.jacobian_mv(v))
+        u = self.metric.output_mv(self.outputs, self.jacobian_mv(v))
         return self.jacobian_rmv(u) / self._count
+
+    def quadratic(self, v: Tensor) -> float:
+        """Return ``v^T g v`` from the change of the outputs, so that it is never negative.
+
+        Args:
+            v: Vector ``[P]``.
+
+        Returns:
+            Twice the mean divergence that a step ``v`` causes, to second order.
+        """
+        u = self.jacobian_mv(v).double()
+        return max(0.0, float((u * self.metric.output_mv(self.outputs.double(), u)).sum()) / self._count)
 
     def gradient(self, reference: Tensor) -> Tensor:
         """Return the gradient of the mean divergence from ``reference`` outputs, ``[P]``."""
-        return self.jacobian_rmv(self._metric.residual(self.outputs, reference)) / self._count
+        return self.jacobian_rmv(self.metric.residual(self.outputs, reference)) / self._count
 
     def diagonal(self, signs: Tensor) -> Tensor:
         r"""Estimate the diagonal of ``g``.
@@ -132,7 +151,7 @@ class LocalMetric:
         """
         total = torch.zeros(0)
         for probe in signs:
-            square = self.jacobian_rmv(self._metric.factor_mv(self.outputs, probe)).square_()
+            square = self.jacobian_rmv(self.metric.factor_mv(self.outputs, probe)).square_()
             total = total.add_(square) if total.numel() else square
         return total / (len(signs) * self._count)
 
