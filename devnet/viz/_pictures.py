@@ -1,0 +1,251 @@
+"""Which figures a run folder has, each with a title, what it shows, and words for those who cannot see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from devnet.viz._run import Run
+from devnet.viz.growth import growth, growth_curve, lineage
+from devnet.viz.layers import layers
+from devnet.viz.learning import learning_curves, pools_forming, times
+from devnet.viz.paths import METHODS, comparison, path_curves
+from devnet.viz.pools import owners, pools, tiling
+from devnet.viz.readout import KINDS, readout
+from devnet.viz.story import story
+from devnet.viz.waves import FORMS, wave_frames
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure to be drawn: where on the page, the file's name, a title, a caption, words instead, and how."""
+
+    section: str
+    name: str
+    title: str
+    caption: str
+    alt: str
+    draw: Callable[[], Figure]
+
+
+def pictures(run: Run) -> Iterator[Picture]:
+    """Yield the figures that a run's files allow, in the order of the page."""
+    yield from _overview(run)
+    yield from _growth(run)
+    yield from _waves(run)
+    yield from _pools(run)
+    yield from _readout(run)
+    yield from _paths(run)
+
+
+def _overview(run: Run) -> Iterator[Picture]:
+    recording = next(iter(run.recordings.values()), None)
+    if run.sheets and recording is not None and run.wiring is not None:
+        sparse = [path for name, path in run.paths.items() if name.startswith("sparsify")]
+        path = sparse[-1] if sparse else None
+        ends = " Right: a path sets weights to zero while the network still tells images." if path else ""
+        alt = (
+            f"One cell becomes {run.sheets[0].n} cells and {run.sheets[0].m} units; a patch of activity moves over "
+            f"the sheet; fields of units, at first mixed all over the sheet, become connected patches.{ends}"
+        )
+        accuracy = getattr(path, "accuracy", None)
+        yield Picture(
+            "story",
+            "story",
+            "The whole story",
+            "",
+            alt,
+            lambda w=run.wiring: story(run.sheets[0], recording, w, path, accuracy),
+        )
+
+
+def _growth(run: Run) -> Iterator[Picture]:
+    if not run.sheets:
+        return
+    sheet = run.sheets[0]
+    ended = f"{sheet.n} cells and {sheet.m} layer-II units after {sheet.sweeps} sweeps"
+    yield Picture(
+        "growth",
+        "growth",
+        "The sheet at several times",
+        "A dot is a layer-I cell, colored by the sweep of its birth, joined to its mother. Nothing grows in the hole.",
+        f"The sheet at several sweeps, from one cell near a corner to {ended}; cells flow around the hole.",
+        lambda: growth(sheet),
+    )
+    yield Picture(
+        "growth",
+        "growth_curve",
+        "Growth curve",
+        f"Cells and units after each sweep, {len(run.sheets)} seeds; strong: the sheet shown above."
+        if len(run.sheets) > 1
+        else "Cells and units after each sweep.",
+        f"Number of cells and units against the sweep: {ended}.",
+        lambda: growth_curve(*run.sheets),
+    )
+    yield Picture(
+        "growth",
+        "lineage",
+        "Descent",
+        "Each color: the descendants of one of the first eight cells; the first cell has a ring.",
+        "The sheet with each cell in the color of its early ancestor: descendants stay together in territories.",
+        lambda: lineage(sheet),
+    )
+
+
+def _waves(run: Run) -> Iterator[Picture]:
+    for name, recording in run.recordings.items():
+        form = FORMS[recording.dynamics.form]
+        yield Picture(
+            "waves",
+            f"waves-{name}",
+            form[:1].upper() + form[1:],
+            "Frames that follow the longest activity without a pause; below, how many cells fire in each step.",
+            f"Frames of firing cells on the sheet under the {form}, and the number of active cells over "
+            f"{recording.steps} steps: {recording.active.mean():.0f} of {recording.sheet.n} on average.",
+            lambda r=recording: wave_frames(r),
+        )
+
+
+def _pools(run: Run) -> Iterator[Picture]:
+    wiring = run.wiring
+    if wiring is None:
+        return
+    noise = run.noise if run.noise is not None and run.noise.weights.shape == wiring.weights.shape else None
+    control = " On the right the same from noise alone: no patches." if noise is not None else ""
+    yield Picture(
+        "pools",
+        "pools",
+        "Before, after, and under noise" if noise is not None else "Before and after",
+        "Receptive fields of some units, one color a unit (eight colors, equal ones far apart). A cell has the color of "
+        "the unit to which it is wired most strongly.",
+        f"Before learning the fields are mixed like confetti; after {wiring.steps} steps of waves each is one "
+        f"connected patch.{control}",
+        lambda: pools(wiring, noise),
+    )
+    if wiring.units == wiring.sheet.m:
+        yield Picture(
+            "pools",
+            "layers",
+            "Both layers",
+            "Lines lead from a layer-II unit to the cells of its receptive field. The height is not to scale.",
+            "Two sheets in space: before, five units are joined to cells everywhere; after, each to one patch.",
+            lambda: layers(wiring),
+        )
+    if len(times(wiring)[0]) > 2:
+        yield Picture(
+            "pools",
+            "pools_forming",
+            "Pools forming",
+            "The same units while they learn.",
+            "Fields of the same units at several steps of learning: confetti turns into patches.",
+            lambda: pools_forming(wiring),
+        )
+        yield Picture(
+            "pools",
+            "learning_curves",
+            "Over the steps of learning",
+            "Share of organized units, and radius of the pools over that of the sheet.",
+            "The share of organized units rises and the radius of the pools falls with the steps of learning.",
+            lambda: learning_curves(wiring),
+        )
+    yield Picture(
+        "tiling",
+        "tiling",
+        "Weight maps",
+        "One small sheet a unit, in the order of the places of their fields; units are taken by number, not by looks.",
+        "Small maps of the sheet, one a unit; in each, the weights are large in one small patch.",
+        lambda: tiling(wiring),
+    )
+    yield Picture(
+        "tiling",
+        "owners",
+        "Who owns which cell",
+        "Each cell in the color of the unit to which it is wired most strongly, over all units; colors repeat.",
+        f"The sheet divided among {wiring.units} units.",
+        lambda: owners(wiring),
+    )
+
+
+def _readout(run: Run) -> Iterator[Picture]:
+    table = run.summary.get("readout")
+    if table:
+        words = [
+            f"{row['units']} pools, {KINDS[row['kind']]}: {row['accuracy']['mean']:.1f} %"
+            for row in table["rows"]
+            if row["kind"] in KINDS
+        ]
+        yield Picture(
+            "readout",
+            "readout",
+            "Accuracy through pools",
+            "A dot is a seed, the stroke their mean; numbers are mean ± standard deviation.",
+            "; ".join(words),
+            lambda: readout(table),
+        )
+
+
+def _paths(run: Run) -> Iterator[Picture]:
+    fip: dict[str, Any] = run.summary.get("fip", {})
+    sparse = {name: path for name, path in run.paths.items() if name.startswith("sparsify")}
+    if sparse:
+        labels = [f"to {name.removeprefix('sparsify')} %" for name in sparse]
+        yield Picture(
+            "sparsify",
+            "paths-sparsify",
+            "Along the paths",
+            "One network. The objective is the distance to the sparse networks; labels are never used.",
+            "Along the paths weights go to zero while the outputs change little: "
+            + "; ".join(
+                f"{label}, accuracy from {p.accuracy[0]:.1f} to {p.accuracy[-1]:.1f} %"
+                for label, p in zip(labels, sparse.values(), strict=True)
+                if hasattr(p, "accuracy")
+            ),
+            lambda: path_curves(*sparse.values(), labels=labels, accuracy=_accuracies(*sparse.values())),
+        )
+    for share, entry in fip.get("sparsify", {}).items():
+        per_cent = f"{100 * float(share):g}"
+        yield Picture(
+            "sparsify",
+            f"sparsify{per_cent}",
+            f"{per_cent} % of the weights at zero",
+            "A dot is a network; right, the difference on the same network, with the 95 % interval of its mean.",
+            _ends(entry),
+            lambda entry=entry: comparison(entry, fip.get("dense")),
+        )
+    recovery = run.paths.get("recover")
+    if recovery is not None:
+        yield Picture(
+            "recover",
+            "path-recover",
+            "Along the path",
+            "One network: it has lost hidden units and takes their part over, without labels.",
+            "The change of outputs falls to near zero along the path.",
+            lambda: path_curves(recovery, accuracy=_accuracies(recovery), show=("accuracy", "distance")),
+        )
+    if "recover" in fip:
+        yield Picture(
+            "recover",
+            "recover",
+            "After recovery",
+            "A dot is a network; right, the difference on the same network, with the 95 % interval of its mean.",
+            _ends(fip["recover"]),
+            lambda: comparison(fip["recover"], fip.get("dense")),
+        )
+
+
+def _accuracies(*paths: Any) -> list[np.ndarray]:
+    known = [path.accuracy for path in paths if hasattr(path, "accuracy")]
+    return known if len(known) == len(paths) else []
+
+
+def _ends(entry: dict[str, Any]) -> str:
+    words = [
+        f"{METHODS.get(name, name)}: {row['accuracy']['mean']:.1f} %"
+        for name, row in entry["methods"].items()
+    ]
+    against = METHODS.get(entry["best_baseline"], entry["best_baseline"])
+    return "; ".join([*words, f"FIP minus {against}: {entry['difference']['mean']:+.2f} points"])

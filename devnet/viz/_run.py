@@ -1,0 +1,70 @@
+"""What a run folder holds so far."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from devnet.io import read_tensors
+from devnet.io.nouns import load_recording, load_sheet, load_wiring
+from devnet.sheet import Recording, Sheet, Wiring
+from devnet.spec import ModelSpec
+
+_ENDING = "safetensors"
+
+
+class Run:
+    """What a run folder holds so far, loaded when it is first asked for."""
+
+    def __init__(self, path: Path, model: ModelSpec, summary: dict[str, Any]) -> None:
+        self.path, self.model, self.summary = path, model, summary
+
+    def has(self, name: str) -> bool:
+        """Say whether the stage that writes a file is finished and the file is there."""
+        file = self.path / f"{name}.{_ENDING}"
+        return file.is_file() and (file.parent / "stage.json").is_file()
+
+    @cached_property
+    def sheets(self) -> list[Sheet]:
+        """All sheets, in the order of their seeds."""
+        found: list[Sheet] = []
+        while self.has(name := f"grow/sheet-{len(found)}"):
+            found.append(load_sheet(self.path / f"{name}.{_ENDING}"))
+        return found
+
+    @cached_property
+    def recordings(self) -> dict[str, Recording]:
+        """Recordings by the name of the dynamics, in the model's order."""
+        names = {name: f"simulate/{name}-0" for name in self.model.dynamics}
+        return {
+            name: load_recording(self.path / f"{file}.{_ENDING}")
+            for name, file in names.items()
+            if self.has(file)
+        }
+
+    @cached_property
+    def wiring(self) -> Wiring | None:
+        """The first sheet's wiring."""
+        return self._wiring("wiring")
+
+    @cached_property
+    def noise(self) -> Wiring | None:
+        """The same under noise."""
+        return self._wiring("noise")
+
+    def _wiring(self, label: str) -> Wiring | None:
+        name = f"organize/{label}-0"
+        return load_wiring(self.path / f"{name}.{_ENDING}") if self.has(name) else None
+
+    @cached_property
+    def paths(self) -> dict[str, SimpleNamespace]:
+        """Way-points of the first perceptron's paths: ``sparsify95`` and so on, and ``recover``."""
+        names = [*(f"sparsify{100 * share:g}" for share in self.model.path.sparsity), "recover"]
+        files = {name: f"fip/path-{name}-0" for name in names}
+        return {
+            name: SimpleNamespace(**read_tensors(self.path / f"{file}.{_ENDING}", "path")[0])
+            for name, file in files.items()
+            if self.has(file)
+        }
