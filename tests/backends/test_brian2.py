@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import doctest
+import gc
 import shutil
 import warnings
 
@@ -41,6 +42,14 @@ CASES = {
     "adaptive_leaky": (AdaptiveLeakySpec(), OURS, 1e-11),
     "rate_map": (RateMapSpec(), OURS.replace(max_spread=0.7), 1e-11),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick_collection():
+    """Brian2 collects garbage at every run; let it not walk through all that was imported before."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def ready(sheet: Sheet, case: str) -> tuple[SheetModel, HebbianWTASpec, State]:
