@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 from devnet._core.progress import Listener, Tick
 
@@ -63,8 +64,7 @@ class Bars:
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-        from rich.progress import TimeRemainingColumn as TimeLeftColumn
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         self._levels = _Levels()
         self._open = 0
@@ -72,10 +72,10 @@ class Bars:
         self._bars = Progress(
             TextColumn("{task.description:<28}"),
             BarColumn(bar_width=30),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[of]}", justify="right"),
             TimeElapsedColumn(),
             TextColumn("left"),
-            TimeLeftColumn(),
+            TimeRemainingColumn(),
             console=Console(stderr=True),
             transient=True,
         )
@@ -89,9 +89,9 @@ class Bars:
                 yield lambda amount=1: None
                 return
             self._enter()
-            bar = self._bars.add_task("  " * (level - 1) + label, total=total)
+            bar = self._bars.add_task("  " * (level - 1) + label, total=total, of="")
             try:
-                yield lambda amount=1: self._bars.advance(bar, amount)
+                yield lambda amount=1: self._advance(bar, amount)
                 if level == _TOLD:
                     self._bars.console.print(
                         f"{label:<20} {time.perf_counter() - start:7.1f} s", highlight=False
@@ -99,6 +99,14 @@ class Bars:
             finally:
                 self._bars.remove_task(bar)
                 self._leave()
+
+    def _advance(self, bar: Any, amount: int) -> None:
+        with self._lock:
+            task = next(task for task in self._bars.tasks if task.id == bar)
+            done = int(task.completed) + amount
+            self._bars.update(
+                bar, completed=done, of="" if task.total is None else f"{done}/{int(task.total)}"
+            )
 
     def _enter(self) -> None:
         with self._lock:

@@ -62,8 +62,8 @@ def summarize(plan: Plan, run: RunFolder, stages: Sequence[str]) -> dict[str, An
         "seed": plan.seed,
         "key": str(plan.key.value),
         "devnet": library_version(),
-        "versions": _versions(),
-        "machine": {"system": platform.system(), "processor": platform.machine(), "cores": cores()},
+        "versions": versions(),
+        "machine": machine(),
         "workers": plan.workers,
         "seconds": seconds | {"total": round(sum(seconds.values()), 3)},
         "growth": {name: stat(values) for name, values in numbers["grow"].items()},
@@ -196,7 +196,13 @@ def _fip(numbers: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _versions() -> dict[str, str]:
+def machine() -> dict[str, Any]:
+    """Return what kind of machine this is: system, processor, cores this process may use."""
+    return {"system": platform.system(), "processor": platform.machine(), "cores": cores()}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that results can depend on, those that are installed."""
     found = {"python": ".".join(str(n) for n in sys.version_info[:3])}
     for library in _LIBRARIES:
         try:

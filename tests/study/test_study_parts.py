@@ -132,7 +132,7 @@ def test_a_single_pair_is_shown_without_an_interval():
 
 def test_a_missing_library_is_left_out_of_the_versions(monkeypatch):
     monkeypatch.setattr(summary, "_LIBRARIES", ("numpy", "no-such-library"))
-    assert set(summary._versions()) == {"python", "numpy"}
+    assert set(summary.versions()) == {"python", "numpy"}
 
 
 def test_threads_keep_the_order_and_pass_errors_on():
