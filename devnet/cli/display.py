@@ -89,7 +89,7 @@ class Bars:
                 yield lambda amount=1: None
                 return
             self._enter()
-            bar = self._bars.add_task("  " * (level - 1) + label, total=total, of="")
+            bar = self._bars.add_task("  " * (level - 1) + label, total=total, of=_of(0, total))
             try:
                 yield lambda amount=1: self._advance(bar, amount)
                 if level == _TOLD:
@@ -119,6 +119,10 @@ class Bars:
             self._open -= 1
             if self._open == 0:
                 self._bars.stop()
+
+
+def _of(done: int, total: float | None) -> str:
+    return "" if total is None else f"{done}/{int(total)}"
 
 
 def listener() -> Listener:
