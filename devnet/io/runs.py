@@ -22,12 +22,12 @@ from typing import Any, cast
 from devnet._core.errors import BusyError, ConfigError, CorruptFileError, StorageError
 from devnet.io import _lock
 from devnet.io._difference import first_difference
+from devnet.io.records import read_json
 from devnet.io.tensors import library_version
 from devnet.io.writer import digest, make_folder, write_json, write_text
 from devnet.spec import ModelSpec, dump_model, parse_model
 
 SCHEMA = 1
-_MOST_JSON = 64 << 20
 
 
 class Stage:
@@ -252,35 +252,6 @@ def verify(path: str | Path) -> int:
     if problems:
         raise CorruptFileError("\n".join(problems))
     return len(listed)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The object.
-
-    Raises:
-        ConfigError: There is no such file.
-        StorageError: It cannot be read.
-        CorruptFileError: It is no JSON object.
-    """
-    try:
-        if path.stat().st_size > _MOST_JSON:
-            raise CorruptFileError(f"{path}: larger than {_MOST_JSON} bytes")
-        value: Any = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        raise ConfigError("path", str(path), "a file that exists") from None
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be read ({error.strerror})") from None
-    except (ValueError, RecursionError):
-        raise CorruptFileError(f"{path}: no valid JSON") from None
-    if not isinstance(value, dict):
-        raise CorruptFileError(f"{path}: no JSON object")
-    return cast("dict[str, Any]", value)
 
 
 def _refuse_foreign(path: Path) -> None:

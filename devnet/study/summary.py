@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from devnet.io import RunFolder, library_version
-from devnet.io.runs import read_json
+from devnet.io.records import read_json
 from devnet.measure import paired_difference
 from devnet.study.plan import Plan, cores
 
