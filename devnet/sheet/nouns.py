@@ -64,6 +64,30 @@ class Sheet:
         _freeze(self, "emitted", np.int32, (m,), low=0, high=self.sweeps)
         _freeze(self, "unit_height", np.float64, (m,), low=0)
 
+    @classmethod
+    def declared(
+        cls, model: ModelSpec, positions: Float[np.ndarray, "n 2"], unit_parent: npt.ArrayLike = ()
+    ) -> Sheet:
+        """Return a sheet whose cells are placed by hand instead of grown: all without mother, born at once.
+
+        Args:
+            model: Scaffold (for density and spacing), dynamics and learning.
+            positions: (n, 2), places of the layer-I cells.
+            unit_parent: (m,), cells above which layer-II units stand.
+
+        Returns:
+            The sheet, with key 0.
+
+        Raises:
+            ConfigError: No cell, or an entry out of range.
+        """
+        n, m = len(positions), np.size(unit_parent)
+        parents = np.asarray(unit_parent, dtype=np.int32)
+        none, zero = np.full(n, -1, np.int32), np.zeros(n, np.int32)
+        return cls(
+            model, Key(0), positions, none, zero, parents, np.zeros(m, np.int32), np.zeros(m), sweeps=0
+        )
+
     @property
     def n(self) -> int:
         """Number of layer-I cells."""

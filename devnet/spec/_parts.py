@@ -263,6 +263,9 @@ class ReadoutSpec(Spec):
     """Linear read-out of images through pools, beside hand-made, random-disc and random-scattered pools."""
 
     data: Literal["digits", "mnist", "fashion-mnist", "cifar10"] = "digits"
+    learning: str = Field(
+        default="", description="name of the learning that wires these pools; empty: the model's first"
+    )
     units_small: tuple[Count, ...] = quantity((16, 36), "units", ASSUMED, description="pools on 8x8 images")
     units_large: tuple[Count, ...] = quantity(
         (49, 100), "units", ASSUMED, description="pools on larger images"
@@ -315,6 +318,9 @@ class ModelSpec(Spec):
         for name, part in self.learning.items():
             if part.dynamics not in self.dynamics:
                 wrong.append((("learning", name, "dynamics"), part.dynamics, f"one of {known}"))
+        if self.readout.learning and self.readout.learning not in self.learning:
+            learnings = ", ".join(repr(name) for name in self.learning) or "none: the model has no learning"
+            wrong.append((("readout", "learning"), self.readout.learning, f"one of {learnings}"))
         if wrong:
             raise refuse("model", wrong)
         return self

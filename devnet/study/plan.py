@@ -79,9 +79,14 @@ class Plan:
         return next(iter(self.model.learning))
 
     @property
+    def few(self) -> str:
+        """The learning that wires given numbers of pools for the read-out."""
+        return self.model.readout.learning or self.main
+
+    @property
     def beside(self) -> tuple[str, ...]:
-        """The learnings that are run once beside it and reported without a bar."""
-        return tuple(self.model.learning)[1:]
+        """The learnings that are run once beside those and reported without a bar."""
+        return tuple(name for name in self.model.learning if name not in (self.main, self.few))
 
     @cached_property
     def images(self) -> ImageSet:

@@ -91,7 +91,7 @@ def organize_sheets(plan: Plan, run: RunFolder, stage: Stage) -> None:
         jobs.append(_Job(name, 0, name, steps=steps))
     jobs += [_Job("wiring", i, plan.main) for i in plan.seeds]
     jobs += [_Job("noise", i, plan.main, activity="noise") for i in plan.seeds]
-    jobs += [_Job(f"pools{units}", i, plan.main, units) for units in plan.pool_units for i in plan.seeds]
+    jobs += [_Job(f"pools{units}", i, plan.few, units) for units in plan.pool_units for i in plan.seeds]
 
     def wire(job: _Job) -> dict[str, dict[str, float]]:
         snapshots = SNAPSHOTS if (job.label, job.seed) == ("wiring", 0) else 0

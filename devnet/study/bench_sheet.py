@@ -1,0 +1,228 @@
+"""`devnet bench sheet`: how fast sheets are stepped, beside Brian2, in one run on one machine.
+
+Ours and theirs take turns; a ratio is formed pair by pair, so that a machine whose speed drifts does both the same
+favor. Ours learns, theirs runs the waves alone, with noise handed to it for nothing.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from devnet._core.optional import require
+from devnet._core.progress import task
+from devnet._core.random import Key
+from devnet.backends.base import Backend, SheetModel, State, backend_of
+from devnet.dynamics import plasticity
+from devnet.sheet import Sheet
+from devnet.spec import AdaptiveLeakySpec, CouplingSpec, DynamicsSpec, load_model
+from devnet.study.claims import Answer
+
+REPEATS = 5
+UNITS = 64
+NOISE_NS = 1.5
+"""Nanoseconds a noise sample costs at the floor."""
+
+
+def square_sheet(n: int, density: float) -> Sheet:
+    """Return a declared sheet: n cells at random on a square.
+
+    Args:
+        n: Number of cells.
+        density: Cells per unit area.
+
+    Returns:
+        The sheet.
+    """
+    model = load_model("raghavan2019_grown_pooling/small")
+    side = float((n / density) ** 0.5)
+    square = {
+        "outline": ((0.0, 0.0), (side, 0.0), (side, side), (0.0, side)),
+        "holes": (),
+        "seed_cell": (side / 2,) * 2,
+    }
+    draws = Key(n).stream("places")
+    places = np.stack([draws.uniform(axis, n) for axis in (0, 1)], axis=1) * side
+    return Sheet.declared(model.replace(scaffold=model.scaffold.replace(**square)), places)
+
+
+def _leaky() -> AdaptiveLeakySpec:
+    return AdaptiveLeakySpec(coupling=CouplingSpec(r_i=2, r_o=5, a_i=16, a_o=3))
+
+
+def _dynamics(form: str, sheet: Sheet) -> DynamicsSpec:
+    return _leaky() if form == "leaky" else sheet.model.dynamics[form]
+
+
+class _Ours:
+    """A sheet that runs and learns, warmed up, ready to be timed."""
+
+    def __init__(
+        self, form: str, sheet: Sheet, units: int, backend: Backend, rule: Any, warm: int = 2048
+    ) -> None:
+        self.model = SheetModel.build(sheet, _dynamics(form, sheet), Key(1))
+        learner = plasticity.start(rule, self.model.coupling.places, units, Key(2)) if units else None
+        self.state = State.initial(self.model, learner)
+        self.backend, self.rule = backend, rule if units else None
+        self.backend.advance(self.model, self.state, warm, rule=self.rule, record=False)
+
+    def seconds_a_step(self, steps: int) -> float:
+        """Take steps and return the time of one."""
+        began = perf_counter()
+        self.backend.advance(self.model, self.state, steps, rule=self.rule, record=False)
+        return (perf_counter() - began) / steps
+
+
+def _against_brian2(form: str, n: int, steps: int) -> list[float]:
+    """Return how many times faster we are, per pair: ours with learning, Brian2's C++ program with waves alone."""
+    from devnet.backends.brian2_ import run_standalone
+
+    sheet = square_sheet(n, 4.0 if form == "leaky" else 1.0)  # M20's retina: 1600 cells on 20 x 20
+    ours = _Ours(
+        form,
+        sheet,
+        UNITS,
+        backend_of("numba"),
+        sheet.model.learning["rate_map"].rule,
+    )
+    waves = State(ours.state.cells.copy(), ours.state.fired.copy(), ours.state.step)
+    ratios: list[float] = []
+    for _ in range(REPEATS):
+        theirs = run_standalone(ours.model, steps, state=waves)
+        ratios.append(theirs.seconds / steps / ours.seconds_a_step(4 * steps))
+    return ratios
+
+
+def _against_cython(n: int, steps: int) -> list[float]:
+    sheet = square_sheet(n, 1.0)
+    ours = _Ours("rate_map", sheet, UNITS, backend_of("numba"), sheet.model.learning["rate_map"].rule)
+    theirs: Any = backend_of("brian2")
+    state = State(ours.state.cells.copy(), ours.state.fired.copy(), ours.state.step)
+    theirs.advance(ours.model, state, 10)
+    ratios: list[float] = []
+    for _ in range(REPEATS):
+        theirs.advance(ours.model, state, steps, record=False)
+        ratios.append(theirs.seconds / steps / ours.seconds_a_step(4 * steps))
+    return ratios
+
+
+def _g19_learning() -> list[float]:
+    sheet = square_sheet(3200, 3200 / 32**2)
+    published = load_model("raghavan2019_grown_pooling").learning["izhikevich"].rule
+    ours = _Ours("izhikevich", sheet, 400, backend_of("numba"), published)
+    return [ours.seconds_a_step(4096) * 1e3 for _ in range(REPEATS)]
+
+
+def _floor(n: int) -> list[float]:
+    sheet = square_sheet(n, 1.0)
+    ours = _Ours("rate_map", sheet, UNITS, backend_of("numba"), sheet.model.learning["rate_map"].rule)
+    state = np.zeros((2, n))
+    ratios: list[float] = []
+    for _ in range(REPEATS):
+        began = perf_counter()
+        for _ in range(200):
+            state += 1.0  # reads and writes both variables of every cell once
+        floor = (perf_counter() - began) / 200 + NOISE_NS * 1e-9 * n
+        ratios.append(ours.seconds_a_step(4096) / floor)
+    return ratios
+
+
+def _large(n: int, threads: int, steps: int) -> _Ours:
+    sheet = square_sheet(n, 1.0)
+    return _Ours("rate_map", sheet, 0, backend_of("numba", "fast", threads), None, warm=steps)
+
+
+def _scaling() -> list[float]:
+    """Return exponents: slope of log cost over log size, between the ends 10^4 and 10^6."""
+    small, large = _large(10_000, 1, 400), _large(1_000_000, 1, 60)
+    found: list[float] = []
+    for _ in range(REPEATS):
+        found.append(float(np.log10(large.seconds_a_step(20) / small.seconds_a_step(400)) / 2))
+    return found
+
+
+def _two_threads() -> list[float]:
+    one, two = _large(100_000, 1, 200), _large(100_000, 2, 200)
+    ratios = [one.seconds_a_step(100) / two.seconds_a_step(100) for _ in range(REPEATS)]
+    if one.state.cells.tobytes() != two.state.cells.tobytes():
+        return [0.0]  # other bits: no speed is worth anything
+    return ratios
+
+
+_MILLION = """
+import resource
+from devnet.study.bench_sheet import _large
+ours = _large(1_000_000, 2, 40)
+print(*[1 / ours.seconds_a_step(20) for _ in range({repeats})])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * {unit} / 2**30)
+"""
+_FIRST = """
+from time import perf_counter
+import devnet._core.compile, numba, scipy.fft, scipy.special, scipy.spatial
+from devnet.study.bench_sheet import square_sheet
+sheet = square_sheet(400, 1.0)
+began = perf_counter()
+from devnet.waves import simulate
+simulate(sheet, steps=10, rng=0)
+print(perf_counter() - began)
+"""
+
+
+def _in_process(program: str, cache: str | None = None) -> list[list[float]]:
+    """Run a program in a fresh process and return the numbers it printed, line by line."""
+    import os
+
+    environment = dict(os.environ)
+    if cache is not None:
+        environment["NUMBA_CACHE_DIR"] = cache
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, env=environment
+    )
+    return [[float(word) for word in line.split()] for line in done.stdout.splitlines()]
+
+
+def bench_sheet() -> dict[str, Answer]:
+    """Measure every claim of group ``sheet``.
+
+    Returns:
+        Answers by claim id.
+
+    Raises:
+        MissingDependencyError: Brian2 is not installed.
+    """
+    require("brian2", extra="brian2")
+    answers: dict[str, Answer] = {}
+
+    def answer(name: str, measure: Callable[[], list[float]]) -> None:
+        began = perf_counter()
+        values = measure()
+        answers[name] = Answer(values, perf_counter() - began)
+        tick()
+
+    with task("bench sheet", 13) as tick, tempfile.TemporaryDirectory() as cache:
+        answer("leaky_6400", lambda: _against_brian2("leaky", 6400, 1000))
+        answer("map_6400", lambda: _against_brian2("rate_map", 6400, 1000))
+        answer("leaky_1600", lambda: _against_brian2("leaky", 1600, 4000))
+        answer("map_1600", lambda: _against_brian2("rate_map", 1600, 4000))
+        answer("cython_6400", lambda: _against_cython(6400, 500))
+        answer("g19_learning", _g19_learning)
+        answer("floor_6400", lambda: _floor(6400))
+        million: list[list[float]] = []
+        answer("million_speed", lambda: million.extend(_in_process(_million())) or million[0])
+        answer("million_memory", lambda: million[1])
+        answer("scaling", _scaling)
+        answer("first_call", lambda: _in_process(_FIRST, cache)[0])
+        answer("later_call", lambda: [_in_process(_FIRST, cache)[0][0] for _ in range(REPEATS)])
+        answer("two_threads", _two_threads)
+    return answers
+
+
+def _million() -> str:
+    # Linux counts kilobytes, macOS bytes.
+    return _MILLION.format(repeats=REPEATS, unit=1 if sys.platform == "darwin" else 1024)
