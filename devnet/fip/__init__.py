@@ -9,6 +9,8 @@ from devnet._core.optional import require as _require
 
 _require("torch", extra="torch")
 
+from devnet.fip._combine import Sum as Sum  # noqa: E402
+from devnet.fip._combine import UserObjective as UserObjective  # noqa: E402
 from devnet.fip._damage import Damage as Damage  # noqa: E402
 from devnet.fip._direction import Direction as Direction  # noqa: E402
 from devnet.fip._direction import PenalizedGradient as PenalizedGradient  # noqa: E402
@@ -23,6 +25,13 @@ from devnet.fip._network import Network as Network  # noqa: E402
 from devnet.fip._objective import Objective as Objective  # noqa: E402
 from devnet.fip._objective import Stay as Stay  # noqa: E402
 from devnet.fip._path import Path as Path  # noqa: E402
+from devnet.fip._pattern import Global as Global  # noqa: E402
+from devnet.fip._pattern import NofM as NofM  # noqa: E402
+from devnet.fip._pattern import Pattern as Pattern  # noqa: E402
+from devnet.fip._pattern import PerLayer as PerLayer  # noqa: E402
+from devnet.fip._pattern import Units as Units  # noqa: E402
+from devnet.fip._place import Diversity as Diversity  # noqa: E402
+from devnet.fip._place import ToWeights as ToWeights  # noqa: E402
 from devnet.fip._problem import Problem as Problem  # noqa: E402
 from devnet.fip._resilience import Resilience as Resilience  # noqa: E402
 from devnet.fip._resilience import resilience as resilience  # noqa: E402
@@ -40,5 +49,7 @@ from devnet.fip._step import Step as Step  # noqa: E402
 from devnet.fip._step import UnitLength as UnitLength  # noqa: E402
 from devnet.fip._stop import Stop as Stop  # noqa: E402
 from devnet.fip._stop import StopWhen as StopWhen  # noqa: E402
+from devnet.fip._task import NewTask as NewTask  # noqa: E402
+from devnet.fip._task import Replay as Replay  # noqa: E402
 from devnet.fip._traverse import traverse as traverse  # noqa: E402
 from devnet.fip._walk import Walk as Walk  # noqa: E402

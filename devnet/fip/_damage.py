@@ -1,10 +1,10 @@
-"""Damage: units or weights are cut and held at zero; the undamaged weights may move (R20)."""
+"""Damage: units, channels or weights are cut and held at zero, or noise is added; the rest may move (R20)."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, final
 
@@ -15,41 +15,47 @@ from torch import Tensor, nn
 
 from devnet._core.errors import ConfigError
 from devnet._core.random import as_key
-from devnet.fip._checks import within
+from devnet.fip._checks import positive, within
 from devnet.fip._layout import Layout
 from devnet.fip._objective import Objective, off_mask_energy, zero_off_mask
 from devnet.fip._walk import Walk
 
-_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_LAYERS = (nn.Linear, *_CONVOLUTIONS)
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 @final
 @dataclass(frozen=True)
 class Damage(Objective):
-    """Weights that are cut and stay at zero.
+    """Weights that are cut and stay at zero, or noise that hits weights once.
 
-    As an objective it is a hard constraint: the path starts from the damaged network and never leaves the plane of
-    networks with this damage.
+    As an objective a cut is a hard constraint: the path starts from the damaged network and never leaves the plane
+    of networks with this damage. Noise sets where the path starts and holds nothing.
 
     Attributes:
         intact: For each damaged parameter, a bool array of its shape that is False where it is cut.
+        noise_added: For each parameter hit by noise, what is added to it.
     """
 
     intact: Mapping[str, npt.NDArray[np.bool_]]
+    noise_added: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.intact:
-            raise ConfigError("damage", "nothing", "at least one parameter with a mask")
-        frozen = {}
-        for name, mask in self.intact.items():
-            array = np.array(mask)
-            if array.dtype != np.bool_:
-                raise ConfigError(
-                    f"damage.{name}", f"array of {array.dtype}", "a bool array, False where cut"
-                )
-            array.flags.writeable = False
-            frozen[name] = array
-        object.__setattr__(self, "intact", MappingProxyType(frozen))
+        if not self.intact and not self.noise_added:
+            raise ConfigError("damage", "nothing", "at least one parameter with a mask or noise")
+        for what, kind, words in (
+            ("intact", np.bool_, "a bool array, False where cut"),
+            ("noise_added", np.float32, "a float32 array"),
+        ):
+            frozen = {}
+            for name, given in getattr(self, what).items():
+                array = np.array(given)
+                if array.dtype != kind:
+                    raise ConfigError(f"damage.{name}", f"array of {array.dtype}", words)
+                array.flags.writeable = False
+                frozen[name] = array
+            object.__setattr__(self, what, MappingProxyType(frozen))
 
     @staticmethod
     def units(
@@ -122,6 +128,73 @@ class Damage(Objective):
                 intact[name] = alive.reshape(parameter.shape)
         return Damage(intact)
 
+    @staticmethod
+    def channels(
+        module: nn.Module, fraction: float, rng: Any = None, *, layers: Sequence[str] | None = None
+    ) -> Damage:
+        """Cut a share of the output channels of each convolution, drawn at random.
+
+        A cut channel loses its kernel, its bias, and scale and shift of a batch normalization that comes right after
+        the convolution, so that it is exactly 0 there.
+
+        Args:
+            module: The undamaged network.
+            fraction: Share of the channels of each convolution, 0 <= fraction < 1; rounded to whole channels.
+            rng: Seed, generator or key.
+            layers: Names of the convolutions to damage; None means all whose kernels require a gradient.
+
+        Returns:
+            The damage.
+
+        Raises:
+            ConfigError: Bad share, unknown convolution, or a module without one.
+        """
+        within("fraction", fraction, 0.0, 1.0)
+        modules = list(module.named_modules())
+        known = [n for n, m in modules if isinstance(m, _CONVOLUTIONS) and m.weight.requires_grad]
+        hit = known if layers is None else list(layers)
+        unknown = [n for n in hit if n not in known]
+        if unknown or not hit:
+            raise ConfigError("layers", unknown or hit, f"convolutions among {known}")
+        intact: dict[str, npt.NDArray[np.bool_]] = {}
+        stream = as_key(rng).stream("damaged channels")
+        for number, (name, layer) in enumerate(modules):
+            if name not in hit:
+                continue
+            weight = layer.get_parameter("weight")
+            alive = np.ones(len(weight), dtype=np.bool_)
+            alive[stream.permutation(number, len(alive))[: round(fraction * len(alive))]] = False
+            following = modules[number + 1 : number + 2]
+            norms = [(n, m) for n, m in following if isinstance(m, _NORMS) and m.num_features == len(alive)]
+            for owner, part in [(name, layer), *norms]:
+                for kind, parameter in part.named_parameters(recurse=False):
+                    _cut(intact, f"{owner}.{kind}", parameter, alive, axis=0)
+        return Damage(intact)
+
+    @staticmethod
+    def noise(module: nn.Module, scale: float, rng: Any = None) -> Damage:
+        """Add Gaussian noise to every parameter with at least two dimensions.
+
+        Args:
+            module: The undamaged network.
+            scale: Standard deviation of the noise, in units of the parameter's root mean square; above 0.
+            rng: Seed, generator or key.
+
+        Returns:
+            The damage. It is hit once, at the start of a path; all weights may move afterwards.
+
+        Raises:
+            ConfigError: Bad scale, or a module without such a parameter.
+        """
+        positive("scale", scale)
+        stream = as_key(rng).stream("noise")
+        noise = {}
+        for number, (name, parameter) in enumerate(module.named_parameters()):
+            if parameter.ndim >= 2:
+                size = np.float32(scale * float(parameter.detach().double().square().mean().sqrt()))
+                noise[name] = size * stream.normal(number, parameter.numel()).reshape(parameter.shape)
+        return Damage({}, noise)
+
     def apply(self, module: nn.Module) -> nn.Module:
         """Return a damaged copy of a module.
 
@@ -138,15 +211,17 @@ class Damage(Objective):
         parameters = dict(damaged.named_parameters())
         self._check({n: tuple(p.shape) for n, p in parameters.items()}, "the module's parameters")
         with torch.no_grad():
+            for name, noise in self.noise_added.items():
+                parameters[name].add_(torch.from_numpy(noise.copy()).to(parameters[name]))
             for name, mask in self.intact.items():
                 parameters[name].masked_fill_(~torch.from_numpy(mask.copy()).to(parameters[name].device), 0.0)
         return damaged
 
     def _check(self, shapes: Mapping[str, tuple[int, ...]], what: str) -> None:
         """Refuse damage to parameters that are not there or have another shape."""
-        for name, mask in self.intact.items():
-            if shapes.get(name) != mask.shape:
-                raise ConfigError("damage", f"{name} {mask.shape}", f"names and shapes of {what}")
+        for name, array in (*self.intact.items(), *self.noise_added.items()):
+            if shapes.get(name) != array.shape:
+                raise ConfigError("damage", f"{name} {array.shape}", f"names and shapes of {what}")
 
     def mask(self, layout: Layout) -> Tensor:
         """Return the flat mask of a layout.
@@ -171,9 +246,14 @@ class Damage(Objective):
         return layout.join(masks)
 
     def begin(self, walk: Walk) -> None:
-        """Cut the weights: the walk starts from the damaged network."""
-        walk.mask = self.mask(walk.network.layout).to(walk.weights.device)
-        zero_off_mask(walk.weights, walk.mask)
+        """Add the noise, cut the weights: the walk starts from the damaged network."""
+        mask = self.mask(walk.network.layout).to(walk.weights.device)
+        views = walk.network.layout.split(walk.weights)
+        for name, noise in self.noise_added.items():
+            views[name].add_(torch.from_numpy(noise.copy()).to(walk.weights))
+        if self.intact:
+            walk.mask = mask
+            zero_off_mask(walk.weights, mask)
 
     def value_and_grad(self, walk: Walk) -> tuple[Tensor, Tensor]:
         """Return half the squared norm of the cut weights, which is 0 all along the path, and its gradient."""

@@ -44,6 +44,28 @@ def as_inputs(field: str, inputs: Any, like: Tensor) -> Tensor:
     return inputs.to(like.device)
 
 
+def as_labels(field: str, labels: Any, inputs: Tensor) -> Tensor:
+    """Return class numbers as a tensor beside their inputs.
+
+    Args:
+        field: Argument name that an error shall show.
+        labels: Integers ``[N]``, tensor or array.
+        inputs: The N inputs they belong to.
+
+    Returns:
+        An int64 tensor on the inputs' device.
+
+    Raises:
+        ConfigError: Not one non-negative integer for each input.
+    """
+    given = torch.as_tensor(np.array(labels) if isinstance(labels, np.ndarray) else labels)
+    if given.shape != (len(inputs),) or given.is_floating_point() or bool((given < 0).any()):
+        raise ConfigError(
+            field, f"{given.dtype} {tuple(given.shape)}", f"{len(inputs)} class numbers of at least 0"
+        )
+    return given.to(inputs.device, torch.int64)
+
+
 @final
 @dataclass(frozen=True)
 class Reference:

@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass, field
 from typing import final
 
-import torch
 from torch import Tensor
 
 from devnet._core.errors import ConfigError
 from devnet.fip._checks import whole, within
 from devnet.fip._objective import Objective, off_mask_energy, zero_off_mask
-from devnet.fip._saliency import MetricSaliency, Saliency, threshold
+from devnet.fip._pattern import Global, Pattern
+from devnet.fip._saliency import MetricSaliency, Saliency
 from devnet.fip._walk import Walk
 
 
@@ -27,48 +27,43 @@ class Sparsity(Objective):
     the path stays inside it. The cubic schedule is Zhu and Gupta's (2017); the soft contraction is ours.
 
     Attributes:
-        target: Share s of the counted weights that is zero at the end, 0 <= s < 1.
+        target: Share s that is zero at the end, 0 <= s < 1: of the counted weights, or of what the pattern cuts.
         saliency: Which weights go first.
         approach: Share of the path that leads to the plane.
         refresh: Steps between two choices of the plane.
+        pattern: Which weights compete: all (``Global``), those of a layer (``PerLayer``), whole units (``Units``) or
+            the members of small groups (``NofM``).
     """
 
     target: float
     saliency: Saliency = field(default_factory=MetricSaliency)
     approach: float = 0.6
     refresh: int = 20
+    pattern: Pattern = field(default_factory=Global)
 
     def __post_init__(self) -> None:
         within("sparsity", self.target, 0.0, 1.0)
         if not 0 < self.approach <= 1:
             raise ConfigError("objective.approach", self.approach, "a share of the path in (0, 1]")
         whole("objective.refresh", self.refresh)
+        if not isinstance(self.pattern, Pattern):
+            raise ConfigError("objective.pattern", self.pattern, "a Pattern of devnet.fip")
 
     def _tau(self, walk: Walk) -> float:
         """Return how far the plane has come, 0 to 1."""
         return min(1.0, walk.progress / self.approach)
 
+    def begin(self, walk: Walk) -> None:
+        """Make sure that the pattern fits the network."""
+        self.pattern.check(walk.network.layout, self.target)
+
     def _plane(self, walk: Walk, score: Tensor, sparsity: float) -> Tensor:
         """Return True where weights stay on the plane of that sparsity, by a score."""
-        counted = self._counted(walk)
-        cut = round(sparsity * int(counted.sum()))
-        if cut == 0:
-            return torch.ones_like(counted)
-        score = score.masked_fill(~counted, math.inf)
-        # Ties with the last weight to go leave with it: at least the target is reached, never less.
-        return score > threshold(score, cut)
+        return self.pattern.plane(walk.network.layout, score, sparsity)
 
     def _choose(self, walk: Walk, tau: float) -> Tensor:
         """Return the plane of the moment."""
         return self._plane(walk, self.saliency(walk), self.target * (1.0 - (1.0 - tau) ** 3))
-
-    @staticmethod
-    def _counted(walk: Walk) -> Tensor:
-        """Return the entries that may be cut."""
-        memory = walk.memory.setdefault("sparsity", {})
-        if "counted" not in memory:
-            memory["counted"] = walk.network.layout.counted_mask(walk.weights.device)
-        return memory["counted"]
 
     def update(self, walk: Walk) -> None:
         """Choose the plane anew every ``refresh`` steps until it is fixed."""

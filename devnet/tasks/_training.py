@@ -7,38 +7,16 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from devnet._core import progress
-from devnet._core.errors import ConfigError, HealthError
+from devnet._core.errors import HealthError
 from devnet._core.random import Key, as_key
 from devnet.fip import Adam, Network
 from devnet.fip._batches import Batches
 from devnet.fip._checks import whole
-from devnet.fip._reference import as_inputs
-
-
-def as_labels(labels: Any, inputs: Tensor) -> Tensor:
-    """Return class numbers as a tensor beside their inputs.
-
-    Args:
-        labels: Integers ``[N]``, tensor or array.
-        inputs: The N inputs they belong to.
-
-    Returns:
-        An int64 tensor on the inputs' device.
-
-    Raises:
-        ConfigError: Not one non-negative integer for each input.
-    """
-    given = torch.as_tensor(np.array(labels) if isinstance(labels, np.ndarray) else labels)
-    if given.shape != (len(inputs),) or given.is_floating_point() or bool((given < 0).any()):
-        raise ConfigError(
-            "labels", f"{given.dtype} {tuple(given.shape)}", f"{len(inputs)} class numbers of at least 0"
-        )
-    return given.to(inputs.device, torch.int64)
+from devnet.fip._reference import as_inputs, as_labels
 
 
 def train_classifier(
@@ -107,7 +85,7 @@ def descend(
     whole("batch", batch)
     network = Network(module)
     x = as_inputs("inputs", inputs, network.weights)
-    y = as_labels(labels, x)
+    y = as_labels("labels", labels, x)
     batches = Batches(key.stream("batches"), len(x), batch, x.device)
     optimizer = Adam(rate)
     state = optimizer.state(network.weights)
@@ -148,7 +126,7 @@ def accuracy(module: nn.Module, inputs: Any, labels: Any) -> float:
     """
     like = next(module.parameters(), torch.zeros(0))
     x = as_inputs("inputs", inputs, like.detach())
-    y = as_labels(labels, x)
+    y = as_labels("labels", labels, x)
     training = module.training
     module.eval()
     try:

@@ -12,15 +12,25 @@ from devnet._core.errors import ConfigError
 from devnet._core.random import as_key
 from devnet.fip import (
     Damage,
+    Diversity,
     Fisher,
     Magnitude,
     MetricSaliency,
     Network,
+    NewTask,
+    NofM,
     Objective,
+    PenalizedGradient,
+    PerLayer,
     Problem,
+    Replay,
     Sparsity,
     Stay,
     StopWhen,
+    Sum,
+    ToWeights,
+    Units,
+    UserObjective,
     Walk,
     traverse,
 )
@@ -45,6 +55,7 @@ class ObjectiveContract:
         objective = self.make(mlp)
         objective.begin(walk)
         objective.update(walk)
+        walk.weights.add_(draws("off", walk.weights.numel(), dtype=torch.float64), alpha=0.01)
         value, gradient = objective.value_and_grad(walk)
         assert value >= 0
         v = 1e-6 * draws("v", walk.weights.numel(), dtype=torch.float64)
@@ -63,10 +74,21 @@ class ObjectiveContract:
             objective.constrain(walk)
             assert objective.value_and_grad(walk)[0] <= before
 
-    def test_a_path_ends_where_the_value_is_zero(self, mlp, inputs):
-        path = traverse(mlp, Problem(inputs, objective=self.make(mlp), stop=StopWhen(steps=12)), rng=1)
-        assert path.objective[-1] == 0.0
+    ends_at_zero = True
+
+    def test_a_path_ends_where_the_value_is_zero_or_below_its_start(self, mlp, inputs):
+        problem = Problem(
+            inputs,
+            objective=self.make(mlp),
+            direction=PenalizedGradient(penalty=0.2),
+            stop=StopWhen(steps=12),
+        )
+        path = traverse(mlp, problem, rng=1)
         assert (path.objective >= 0).all()
+        if self.ends_at_zero:
+            assert path.objective[-1] == 0.0
+        else:
+            assert path.objective[-1] < path.objective[0]
 
 
 class TestStay(ObjectiveContract):
@@ -126,6 +148,87 @@ class TestSparsity(ObjectiveContract):
             make()
 
 
+class TestPerLayer(ObjectiveContract):
+    def make(self, module):
+        return Sparsity(0.75, pattern=PerLayer(), refresh=5)
+
+    def test_every_layer_gets_the_same_share(self, mlp, inputs):
+        problem = Problem(inputs, objective=self.make(mlp), stop=StopWhen(steps=9))
+        loaded = traverse(mlp, problem, rng=0).module()
+        assert int((loaded[0].weight == 0).sum()) == 96
+        assert int((loaded[2].weight == 0).sum()) == 60
+        assert (loaded[0].bias != 0).all()
+
+
+class TestUnits(ObjectiveContract):
+    def make(self, module):
+        return Sparsity(0.5, pattern=Units(), refresh=5)
+
+    def test_whole_units_leave_with_their_bias(self, mlp, inputs):
+        problem = Problem(inputs, objective=self.make(mlp), stop=StopWhen(steps=9))
+        loaded = traverse(mlp, problem, rng=0).module()
+        dead = (loaded[0].weight == 0).all(1)
+        assert int(dead.sum()) == 8
+        assert (loaded[0].bias[dead] == 0).all()
+        assert (loaded[0].weight[~dead] != 0).all()
+        assert (loaded[2].weight != 0).all()
+
+    def test_channels_of_a_convolution_and_named_layers(self, draws):
+        module = torch.nn.Sequential(
+            torch.nn.Conv2d(1, 6, 3, bias=False), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(24, 4)
+        )
+        goal = Sparsity(0.5, pattern=Units(["0"]), saliency=Magnitude())
+        path = traverse(
+            module, Problem(draws("x", 9, 1, 4, 4), objective=goal, stop=StopWhen(steps=4)), rng=0
+        )
+        assert int((path.module()[0].weight == 0).all((1, 2, 3)).sum()) == 3
+
+    def test_a_layer_itself_can_be_the_module(self, draws):
+        goal = Sparsity(0.5, pattern=Units([""]), saliency=Magnitude())
+        problem = Problem(draws("x", 9, 4), objective=goal, stop=StopWhen(steps=4))
+        loaded = traverse(torch.nn.Linear(4, 6), problem, rng=0).module()
+        assert int((loaded.weight == 0).all(1).sum()) == 3
+        assert ((loaded.bias == 0) == (loaded.weight == 0).all(1)).all()
+
+
+class TestNofM(ObjectiveContract):
+    def make(self, module):
+        return Sparsity(0.5, pattern=NofM(4), refresh=5)
+
+    def test_two_of_every_four_stay(self, mlp, inputs):
+        problem = Problem(inputs, objective=self.make(mlp), stop=StopWhen(steps=9))
+        loaded = traverse(mlp, problem, rng=0).module()
+        for layer in (loaded[0], loaded[2]):
+            assert ((layer.weight.reshape(-1, 4) == 0).sum(1) == 2).all()
+
+    def test_groups_of_a_convolution_run_along_its_input_channels(self, draws):
+        module = torch.nn.Sequential(
+            torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.Conv2d(4, 2, 2), torch.nn.Flatten()
+        )
+        goal = Sparsity(0.75, pattern=NofM(4))
+        path = traverse(
+            module, Problem(draws("x", 9, 1, 4, 4), objective=goal, stop=StopWhen(steps=4)), rng=0
+        )
+        assert ((path.module()[2].weight == 0).sum(1) == 3).all()
+        assert (path.module()[0].weight != 0).all()
+
+
+@pytest.mark.parametrize(
+    ("field", "make"),
+    [
+        ("objective.pattern", lambda: Sparsity(0.5, pattern="units")),
+        ("pattern.m", lambda: Sparsity(0.5, pattern=NofM(1))),
+        ("pattern.m", lambda: Sparsity(2 / 3, pattern=NofM(3))),
+        ("sparsity", lambda: Sparsity(0.6, pattern=NofM(4))),
+        ("pattern.layers", lambda: Sparsity(0.5, pattern=Units(["nine"]))),
+        ("pattern.layers", lambda: Sparsity(0.5, pattern=Units([]))),
+    ],
+)
+def test_a_pattern_that_does_not_fit_is_refused(mlp, inputs, field, make):
+    with pytest.raises(ConfigError, match=f"^{field}: "):
+        traverse(mlp, Problem(inputs, objective=make()), rng=0)
+
+
 class TestDamage(ObjectiveContract):
     def make(self, module):
         return Damage.units(module, 0.5, rng=3)
@@ -163,6 +266,28 @@ class TestDamage(ObjectiveContract):
         assert damage.intact["0.weight"].any((1, 2, 3)).sum() == 3
         assert damage.intact["2.weight"].any((0, 2, 3)).sum() == 3
 
+    def test_cut_channels_are_silent_behind_batch_normalization(self, draws):
+        module = torch.nn.Sequential(
+            torch.nn.Conv2d(2, 6, 3), torch.nn.BatchNorm2d(6), torch.nn.Conv2d(6, 4, 1), torch.nn.Flatten()
+        )
+        module[1].bias.data.fill_(1.0)
+        damage = Damage.channels(module, 0.5, rng=0, layers=["0"])
+        assert set(damage.intact) == {"0.weight", "0.bias", "1.weight", "1.bias"}
+        behind = damage.apply(module).eval()[:2](draws("x", 5, 2, 4, 4))
+        assert int((behind == 0).all(0).all(1).all(1).sum()) == 3
+        assert set(Damage.channels(module, 0.5).intact) == {*damage.intact, "2.weight", "2.bias"}
+
+    def test_noise_hits_once_and_the_path_leads_back(self, mlp, inputs):
+        damage = Damage.noise(mlp, 0.5, rng=3)
+        hit = damage.apply(mlp)
+        change = (hit[0].weight - mlp[0].weight).detach()
+        share = float(change.square().mean().sqrt() / mlp[0].weight.detach().square().mean().sqrt())
+        assert share == pytest.approx(0.5, rel=0.15)
+        assert torch.equal(hit[0].bias, mlp[0].bias)
+        path = traverse(mlp, Problem(inputs, objective=damage, stop=StopWhen(steps=30)), rng=0)
+        torch.testing.assert_close(path.module(0)[0].weight, hit[0].weight)
+        assert path.distance[-1] < 0.5 * path.distance[0]
+
     def test_named_layers_only_and_frozen_layers_never(self, make_mlp):
         module = make_mlp(8, 12, 10, 5)
         assert set(Damage.units(module, 0.5, layers=["2"]).intact) == {"2.weight", "2.bias", "4.weight"}
@@ -177,6 +302,12 @@ class TestDamage(ObjectiveContract):
             ("layers", lambda m: Damage.units(m, 0.5, layers=["nine"])),
             ("layers", lambda m: Damage.units(m[:1], 0.5)),
             ("damage", lambda m: Damage({})),
+            ("scale", lambda m: Damage.noise(m, 0.0)),
+            ("damage", lambda m: Damage.noise(torch.nn.BatchNorm1d(3), 0.5)),
+            ("damage.0.weight", lambda m: Damage({}, {"0.weight": np.ones((16, 8))})),
+            ("fraction", lambda m: Damage.channels(m, -1.0)),
+            ("layers", lambda m: Damage.channels(m, 0.5)),
+            ("layers", lambda m: Damage.channels(torch.nn.Conv1d(1, 2, 3), 0.5, layers=["nine"])),
             ("damage.0.weight", lambda m: Damage({"0.weight": np.ones((16, 8))})),
             ("damage", lambda m: Damage({"0.weight": np.ones((3, 8), dtype=bool)}).apply(m)),
             ("damage", lambda m: Damage.weights(torch.nn.BatchNorm1d(3), 0.5)),
@@ -190,3 +321,125 @@ class TestDamage(ObjectiveContract):
         damage = Damage.units(mlp, 0.5)
         with pytest.raises(ConfigError, match=r"^damage: '0\.weight"):
             traverse(mlp, Problem(inputs, objective=damage, parameters=["2.weight", "2.bias"]))
+
+
+class TestSum(ObjectiveContract):
+    def make(self, module):
+        return Sum(
+            Damage.weights(module, 0.2, rng=1),
+            Sparsity(0.6, refresh=5),
+            Sparsity(0.5, pattern=NofM(4), saliency=Magnitude()),
+            factors=(1.0, 0.5, 2.0),
+        )
+
+    def test_all_constraints_hold_at_once(self, mlp, inputs):
+        goal = self.make(mlp)
+        loaded = traverse(mlp, Problem(inputs, objective=goal, stop=StopWhen(steps=12)), rng=0).module()
+        weights = torch.cat([loaded[0].weight.flatten(), loaded[2].weight.flatten()])
+        cut = ~torch.from_numpy(goal.parts[0].intact["0.weight"].copy())
+        assert (loaded[0].weight[cut] == 0).all()
+        assert int((weights == 0).sum()) >= round(0.6 * len(weights))
+        assert ((loaded[0].weight.reshape(-1, 4) == 0).sum(1) >= 2).all()
+
+    def test_the_free_weights_are_those_that_all_masks_leave(self, walk, mlp):
+        one, two = (Damage.weights(mlp, 0.3, rng=seed) for seed in (1, 2))
+        both = Sum(one, two, Stay())
+        both.begin(walk)
+        layout = walk.network.layout
+        assert torch.equal(walk.mask, one.mask(layout) & two.mask(layout))
+        Sum(Stay()).begin(walk)
+
+
+class TestNewTask(ObjectiveContract):
+    ends_at_zero = False
+
+    def make(self, module):
+        stream = as_key(3).stream("new")
+        x = torch.from_numpy(stream.normal(0, 120 * 8)).view(120, 8)
+        y = x[:, 0].gt(0).long() + 2 * x[:, 1].gt(0).long()
+        return NewTask(x[:100], y[:100], batch=100, replay=Replay(x[100:], y[100:], batch=20))
+
+    def test_labels_of_the_past_are_used_only_where_they_are_given(self, walk, mlp):
+        both = self.make(mlp)
+        alone = NewTask(both.inputs, both.labels, batch=100)
+        alone.begin(walk)
+        live = walk.network.outputs(walk.memory["task"][0][0])
+        value, _ = alone.value_and_grad(walk)
+        torch.testing.assert_close(value, torch.nn.functional.cross_entropy(live, both.labels))
+        both.begin(walk)
+        assert both.value_and_grad(walk)[0] > value
+
+
+class TestToWeights(ObjectiveContract):
+    ends_at_zero = False
+
+    def make(self, module):
+        return ToWeights(Damage.noise(module, 1.0, rng=5).apply(module), pull=0.1)
+
+    def test_the_pull_alone_closes_in_on_the_other_network(self, walk, mlp):
+        goal = self.make(mlp)
+        goal.begin(walk)
+        before = goal.value_and_grad(walk)[0]
+        goal.constrain(walk)
+        assert float(goal.value_and_grad(walk)[0]) == pytest.approx(0.81 * float(before))
+
+
+class TestDiversity(ObjectiveContract):
+    ends_at_zero = False
+
+    def make(self, module):
+        return Diversity(0.5, others=[Damage.noise(module, 0.02, rng=5).apply(module)])
+
+    def test_from_the_start_itself_a_way_leads_out(self, walk, mlp):
+        goal = Diversity(0.5)
+        goal.begin(walk)
+        value, gradient = goal.value_and_grad(walk)
+        assert float(value) == pytest.approx(0.125)
+        assert float(gradient.norm()) == pytest.approx(0.5)
+        walk.weights.sub_(gradient, alpha=1.01)
+        value, gradient = goal.value_and_grad(walk)
+        assert float(value) == 0.0
+        assert (gradient == 0).all()
+
+
+def _spread(module):
+    return (module[0].weight.square().sum() - 1.0).square()
+
+
+class TestUserObjective(ObjectiveContract):
+    ends_at_zero = False
+
+    def make(self, module):
+        return UserObjective(_spread)
+
+
+FEW = torch.zeros(4, 8)
+
+
+@pytest.mark.parametrize(
+    ("field", "make"),
+    [
+        ("objective.parts", lambda m: Sum(3)),
+        ("objective.factors", lambda m: Sum()),
+        ("objective.factors", lambda m: Sum(Stay(), factors=(1.0, 2.0))),
+        ("objective.factors", lambda m: Sum(Stay(), factors=(-1.0,))),
+        ("objective.function", lambda m: UserObjective(3)),
+        ("objective.function", lambda m: UserObjective(lambda _: 3.0)),
+        ("objective.function", lambda m: UserObjective(lambda n: n[0].weight)),
+        ("objective.function", lambda m: UserObjective(lambda n: n[0].weight.sum() / 0)),
+        ("objective.batch", lambda m: NewTask(FEW, [0] * 4, batch=0)),
+        ("objective.replay", lambda m: NewTask(FEW, [0] * 4, replay=3)),
+        ("replay.batch", lambda m: Replay(FEW, [0] * 4, batch=0)),
+        ("objective.inputs", lambda m: NewTask(FEW[:, 1:], [0] * 4)),
+        ("objective.labels", lambda m: NewTask(FEW, [5] * 4)),
+        ("replay.labels", lambda m: NewTask(FEW, [0] * 4, replay=Replay(FEW, [0]))),
+        ("objective.module", lambda m: ToWeights(torch.nn.Linear(8, 5))),
+        ("objective.module", lambda m: ToWeights("other")),
+        ("objective.pull", lambda m: ToWeights(m, pull=1.0)),
+        ("objective.radius", lambda m: Diversity(0.0)),
+        ("objective.others", lambda m: Diversity(1.0, others=[m, torch.nn.Linear(8, 5)])),
+    ],
+)
+def test_an_objective_that_does_not_fit_is_refused(mlp, inputs, field, make):
+    with pytest.raises(ConfigError, match=rf"^{field}: "):
+        traverse(mlp, Problem(inputs, objective=make(mlp)), rng=0)
