@@ -22,8 +22,10 @@ from devnet.fip._metric import Metric as Metric  # noqa: E402
 from devnet.fip._metric import Mixed as Mixed  # noqa: E402
 from devnet.fip._natural import DampedNatural as DampedNatural  # noqa: E402
 from devnet.fip._network import Network as Network  # noqa: E402
+from devnet.fip._nullspace import NullSpace as NullSpace  # noqa: E402
 from devnet.fip._objective import Objective as Objective  # noqa: E402
 from devnet.fip._objective import Stay as Stay  # noqa: E402
+from devnet.fip._optimizer import Optimizer as Optimizer  # noqa: E402
 from devnet.fip._path import Path as Path  # noqa: E402
 from devnet.fip._pattern import Global as Global  # noqa: E402
 from devnet.fip._pattern import NofM as NofM  # noqa: E402
@@ -45,6 +47,7 @@ from devnet.fip._spectrum import predict_change as predict_change  # noqa: E402
 from devnet.fip._step import Adam as Adam  # noqa: E402
 from devnet.fip._step import Backtrack as Backtrack  # noqa: E402
 from devnet.fip._step import Fixed as Fixed  # noqa: E402
+from devnet.fip._step import FunctionalBudget as FunctionalBudget  # noqa: E402
 from devnet.fip._step import Step as Step  # noqa: E402
 from devnet.fip._step import UnitLength as UnitLength  # noqa: E402
 from devnet.fip._stop import Stop as Stop  # noqa: E402

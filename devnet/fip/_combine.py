@@ -91,15 +91,16 @@ class Sum(Objective):
 
 @contextmanager
 def _own(walk: Walk, number: int) -> Iterator[None]:
-    """Give a walk the memory and mask of a part while the block runs."""
-    outer, mask = walk.memory, walk.mask
+    """Give a walk the memory, scratch and mask of a part while the block runs."""
+    outer, scratch, mask = walk.memory, walk.scratch, walk.mask
     own = outer.setdefault("sum", {}).setdefault(number, {"memory": {}, "mask": None})
     walk.memory, walk.mask = own["memory"], own["mask"]
+    walk.scratch = scratch.setdefault("sum", {}).setdefault(number, {})
     try:
         yield
     finally:
         own["mask"] = walk.mask
-        walk.memory, walk.mask = outer, mask
+        walk.memory, walk.scratch, walk.mask = outer, scratch, mask
 
 
 @final

@@ -22,7 +22,8 @@ class Direction(ABC):
         """Return a direction of descent.
 
         Args:
-            walk: The walk; what is to be remembered goes into ``walk.memory``.
+            walk: The walk; what is to be remembered goes into ``walk.memory``, what can be made again into
+                ``walk.scratch``.
 
         Returns:
             Vector ``[P]``, valid until the next call; zero where no further improvement is possible.
@@ -54,13 +55,13 @@ class PenalizedGradient(Direction):
 
     def propose(self, walk: Walk) -> Tensor:
         """Return the negative gradient on the mini-batch of this step."""
-        memory = walk.memory.get("gradient")
+        memory = walk.scratch.get("gradient")
         if memory is None:
             memory = {
                 "batches": walk.reference.batches("batches", self.batch),
                 "out": torch.empty_like(walk.weights),
             }
-            walk.memory["gradient"] = memory
+            walk.scratch["gradient"] = memory
         inputs, outputs = walk.reference.take(memory["batches"][walk.step])
         live = walk.network(inputs)
         # The seed of the backward pass in closed form: minus the derivative of the mean divergence.

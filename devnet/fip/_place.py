@@ -58,17 +58,19 @@ class ToWeights(Objective):
 
     def begin(self, walk: Walk) -> None:
         """Read the other network's weights."""
-        walk.memory["goal"] = flat_weights("objective.module", self.module, walk.network.layout, walk.weights)
+        walk.scratch["goal"] = flat_weights(
+            "objective.module", self.module, walk.network.layout, walk.weights
+        )
 
     def value_and_grad(self, walk: Walk) -> tuple[Tensor, Tensor]:
         """Return half the squared distance and the way that is left."""
-        off = walk.weights - walk.memory["goal"]
+        off = walk.weights - walk.scratch["goal"]
         return 0.5 * off.dot(off), off
 
     def constrain(self, walk: Walk) -> None:
         """Take the share of the way."""
         if self.pull:
-            walk.weights.lerp_(walk.memory["goal"], self.pull)
+            walk.weights.lerp_(walk.scratch["goal"], self.pull)
 
 
 @final
@@ -95,11 +97,11 @@ class Diversity(Objective):
         places = [flat_weights("objective.others", m, walk.network.layout, walk.weights) for m in self.others]
         noise = walk.key.stream("diversity").normal(0, len(walk.weights))
         away = torch.from_numpy(noise).to(walk.weights)
-        walk.memory["diversity"] = {"places": torch.stack([walk.start, *places]), "away": away / away.norm()}
+        walk.scratch["diversity"] = {"places": torch.stack([walk.start, *places]), "away": away / away.norm()}
 
     def value_and_grad(self, walk: Walk) -> tuple[Tensor, Tensor]:
         """Return the repulsion and its gradient."""
-        memory = walk.memory["diversity"]
+        memory = walk.scratch["diversity"]
         gaps = walk.weights - memory["places"]
         lengths = gaps.norm(dim=1, keepdim=True)
         units = torch.where(lengths > 0, gaps / lengths.clamp_min(1e-30), memory["away"])

@@ -30,6 +30,9 @@ class Step(ABC):
             The multiple of the direction that was taken; 0 where no step was good enough.
         """
 
+    def remember(self, walk: Walk) -> None:  # noqa: B027  (a hook)
+        """Put what only ``walk.scratch`` holds into ``walk.memory``, before the walk is saved; by default nothing."""
+
 
 @final
 @dataclass(frozen=True)
@@ -154,5 +157,47 @@ class Backtrack(Step):
             torch.add(origin, direction, alpha=size, out=walk.weights)
             if walk.distance(inputs, outputs) < before:
                 return size
+        walk.weights.copy_(origin)
+        return 0.0
+
+
+@final
+@dataclass(frozen=True)
+class FunctionalBudget(Step):
+    """The longest of a falling series of multiples by which the outputs move no more than a budget.
+
+    They are halved until the mean divergence of the outputs after the step from those before it, on a fixed set of
+    reference inputs, is within the budget; the next search starts from twice the multiple that was found.
+
+    Attributes:
+        delta: The budget of one step, in units of the metric's divergence.
+        size: Largest multiple.
+        tries: Multiples to try before the step is given up.
+        examples: Reference inputs in that set, drawn once; all of them where there are no more.
+    """
+
+    delta: float
+    size: float = 1.0
+    tries: int = 20
+    examples: int = 256
+
+    def __post_init__(self) -> None:
+        positive("step.delta", self.delta)
+        positive("step.size", self.size)
+        whole("step.tries", self.tries)
+        whole("step.examples", self.examples)
+
+    def take(self, walk: Walk, direction: Tensor) -> float:
+        """Halve the multiple until the outputs stay within the budget; else leave the weights as they were."""
+        inputs, _ = walk.reference.draw("check", 0, self.examples)
+        origin, outputs = walk.weights.clone(), walk.network.outputs(inputs)
+        memory = walk.memory.setdefault("budget", {"size": self.size})
+        size = memory["size"]
+        for _ in range(self.tries):
+            torch.add(origin, direction, alpha=size, out=walk.weights)
+            if walk.distance(inputs, outputs) <= self.delta:
+                memory["size"] = min(self.size, 2.0 * size)
+                return size
+            size *= 0.5
         walk.weights.copy_(origin)
         return 0.0

@@ -63,16 +63,16 @@ class NewTask(Objective):
 
     def begin(self, walk: Walk) -> None:
         """Bring the examples to the network's device."""
-        walk.memory["task"] = [_source("objective", self.inputs, self.labels, self.batch, walk, "new task")]
+        walk.scratch["task"] = [_source("objective", self.inputs, self.labels, self.batch, walk, "new task")]
         if self.replay is not None:
             r = self.replay
-            walk.memory["task"].append(_source("replay", r.inputs, r.labels, r.batch, walk, "replay"))
+            walk.scratch["task"].append(_source("replay", r.inputs, r.labels, r.batch, walk, "replay"))
 
     def value_and_grad(self, walk: Walk) -> tuple[Tensor, Tensor]:
         """Return the cross-entropy on the mini-batch of this step, and its gradient."""
         parts = []
         with torch.enable_grad():
-            for x, y, batches in walk.memory["task"]:
+            for x, y, batches in walk.scratch["task"]:
                 index = batches[walk.step]
                 live = walk.network(x.index_select(0, index))
                 parts.append(nn.functional.cross_entropy(live, y.index_select(0, index)))

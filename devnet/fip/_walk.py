@@ -32,7 +32,9 @@ class Walk:
         steps: Planned number of steps.
         step: Steps taken so far.
         mask: True where a weight may differ from zero at this moment; None while all may.
-        memory: What objective, direction and step carry from one step to the next, under their own names.
+        memory: What objective, direction and step carry from one step to the next, under their own names: tensors,
+            plain data, and dicts, lists and tuples of these. It is saved with a path that is to be resumed.
+        scratch: What they hold only to be quick and can make again: buffers, inputs on the device, optimizers.
     """
 
     network: Network
@@ -45,6 +47,7 @@ class Walk:
     step: int = 0
     mask: Tensor | None = None
     memory: dict[str, Any] = field(default_factory=dict)
+    scratch: dict[str, Any] = field(default_factory=dict)
 
     @property
     def weights(self) -> Tensor:

@@ -17,11 +17,16 @@ from devnet.fip import (
     Direction,
     Euclidean,
     Fixed,
+    FunctionalBudget,
     Network,
+    NullSpace,
+    Optimizer,
     PenalizedGradient,
     Sparsity,
+    Spectrum,
     Stay,
     Step,
+    ToWeights,
     UnitLength,
     Walk,
 )
@@ -66,6 +71,7 @@ class DirectionContract:
     def test_it_is_a_function_of_the_walk_alone(self, walk):
         first = self.direction.propose(walk).clone()
         walk.memory.clear()
+        walk.scratch.clear()
         assert torch.equal(self.direction.propose(walk), first)
 
 
@@ -80,7 +86,7 @@ class TestPenalizedGradient(DirectionContract):
     def test_the_penalty_adds_the_gradient_of_the_objective(self, walk):
         walk.objective = Sparsity(0.5)
         plain = PenalizedGradient(batch=1000).propose(walk).clone()
-        walk.memory.clear()
+        walk.scratch.clear()
         pulled = PenalizedGradient(batch=1000, penalty=0.3).propose(walk)
         torch.testing.assert_close(pulled - plain, -0.3 * walk.objective.value_and_grad(walk)[1])
 
@@ -108,6 +114,41 @@ class TestDampedNatural(DirectionContract):
         for size, factor in ((1.0, 1 / 3), (0.5, 0.5), (0.0, 2.0)):
             self.direction.accepted(walk, size)
             assert walk.memory["natural"]["mu"] == pytest.approx(mu * factor)
+
+
+class TestNullSpace(DirectionContract):
+    direction = NullSpace(count=5, examples=20)
+
+    def test_a_step_within_the_null_space_moves_no_output(self, walk, mlp, draws):
+        walk.objective = ToWeights(Damage.noise(mlp, 0.5, rng=9).apply(mlp))
+        walk.mask = None
+        walk.objective.begin(walk)
+        v = NullSpace(count=500, damping=0.0, examples=10, pull=0.0).propose(walk)
+        inputs, _ = walk.reference.draw("null space", 0, 10)
+        local = walk.metric.at(walk.network, inputs)
+        slope = walk.objective.value_and_grad(walk)[1]
+        assert local.quadratic(v) < 1e-12 * local.quadratic(slope)
+        assert float(v @ slope) < -0.1 * float(slope @ slope)
+
+    def test_damping_leaves_a_share_of_each_eigenvector(self, walk, mlp):
+        walk.objective = ToWeights(Damage.noise(mlp, 0.5, rng=9).apply(mlp))
+        walk.objective.begin(walk)
+        v = NullSpace(count=3, damping=0.5, examples=10, pull=0.0, penalty=2.0).propose(walk)
+        inputs, _ = walk.reference.draw("null space", 0, 10)
+        found = Spectrum.exact(walk.metric.at(walk.network, inputs), 3)
+        slope = walk.objective.value_and_grad(walk)[1]
+        e = found.values[:3]
+        left = 1.0 - e / (e + 0.5 * e[0])
+        torch.testing.assert_close(found.vectors @ v, -2.0 * left * (found.vectors @ slope))
+
+    def test_the_spectrum_is_renewed_only_now_and_then(self, walk):
+        direction = NullSpace(count=2, examples=5, refresh=3)
+        held = []
+        for walk.step in range(7):
+            direction.propose(walk)
+            held.append(id(walk.memory["null space"]))
+        assert len({*held[:3]}) == len({*held[3:6]}) == 1
+        assert walk.memory["null space"]["vectors"].shape == (2, len(walk.weights))
 
 
 def test_conjugate_gradient_stops_at_directions_of_no_curvature():
@@ -163,6 +204,62 @@ class TestAdam(StepContract):
         torch.testing.assert_close(walk.weights, twin.detach(), rtol=1e-10, atol=1e-12)
 
 
+class TestOptimizer(StepContract):
+    step = Optimizer(lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9))
+
+    def test_it_equals_adam_with_the_same_schedule(self, walk, draws):
+        walk.objective = Stay()
+        theirs = Optimizer(
+            lambda p: torch.optim.Adam(p, lr=1e-2), schedule=lambda t: 0.5 * (1 + math.cos(math.pi * t))
+        )
+        home = walk.weights.clone()
+        ends = []
+        for step in (Adam(1e-2), theirs):
+            walk.weights.copy_(home)
+            for walk.step in range(10):
+                step.take(walk, draws(f"d{walk.step}", len(home), dtype=torch.float64))
+            ends.append(walk.weights.clone())
+        torch.testing.assert_close(ends[0], ends[1], rtol=1e-9, atol=1e-12)
+
+    def test_it_goes_on_from_a_remembered_state(self, walk, draws):
+        home = walk.weights.clone()
+        d = draws("d", len(home), dtype=torch.float64)
+        self.step.remember(walk)
+        self.step.take(walk, d.clone())
+        self.step.remember(walk)
+        middle = walk.weights.clone()
+        self.step.take(walk, d.clone())
+        end = walk.weights.clone()
+        walk.scratch.clear()
+        walk.weights.copy_(middle)
+        self.step.take(walk, d.clone())
+        assert torch.equal(walk.weights, end)
+
+    def test_what_is_no_plain_optimizer_is_refused(self, walk):
+        for factory in (list, torch.optim.LBFGS):
+            with pytest.raises(ConfigError, match=r"^step\.factory: "):
+                Optimizer(factory).take(walk, torch.zeros_like(walk.weights))
+
+
+class TestFunctionalBudget(StepContract):
+    step = FunctionalBudget(0.05)
+
+    def test_the_outputs_move_as_far_as_they_may_and_no_farther(self, walk):
+        before = walk.network.outputs(walk.reference.inputs)
+        direction = 100.0 * DampedNatural(examples=1000).propose(walk)
+        size = FunctionalBudget(0.01, examples=1000).take(walk, direction)
+        moved = walk.distance(walk.reference.inputs, before)
+        assert 0 < size < 1
+        assert 0.0005 < moved <= 0.01
+        assert walk.memory["budget"]["size"] == 2 * size
+
+    def test_a_step_that_never_fits_is_given_up(self, walk, draws):
+        home = walk.weights.clone()
+        direction = 1e6 * draws("d", len(home), dtype=torch.float64)
+        assert FunctionalBudget(1e-9, tries=3).take(walk, direction) == 0.0
+        assert torch.equal(walk.weights, home)
+
+
 class TestBacktrack(StepContract):
     step = Backtrack()
 
@@ -195,6 +292,13 @@ class TestBacktrack(StepContract):
         ("step.sizes", lambda: Backtrack(())),
         ("step.sizes", lambda: Backtrack((1.0, 0.0))),
         ("step.examples", lambda: Backtrack(examples=0)),
+        ("step.factory", lambda: Optimizer("adam")),
+        ("step.schedule", lambda: Optimizer(list, schedule=0.5)),
+        ("step.delta", lambda: FunctionalBudget(0.0)),
+        ("step.tries", lambda: FunctionalBudget(1.0, tries=0)),
+        ("direction.count", lambda: NullSpace(count=0)),
+        ("direction.damping", lambda: NullSpace(damping=-1.0)),
+        ("direction.penalty", lambda: NullSpace(penalty=0.0)),
     ],
 )
 def test_bad_values_are_refused(field, make):

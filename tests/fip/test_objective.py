@@ -363,7 +363,7 @@ class TestNewTask(ObjectiveContract):
         both = self.make(mlp)
         alone = NewTask(both.inputs, both.labels, batch=100)
         alone.begin(walk)
-        live = walk.network.outputs(walk.memory["task"][0][0])
+        live = walk.network.outputs(walk.scratch["task"][0][0])
         value, _ = alone.value_and_grad(walk)
         torch.testing.assert_close(value, torch.nn.functional.cross_entropy(live, both.labels))
         both.begin(walk)
