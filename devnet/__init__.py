@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from devnet.growth import grow as grow
     from devnet.io import load as load
     from devnet.io import save as save
-    from devnet.organize import organize as organize
+    from devnet.organization import organize as organize
     from devnet.sheet import Recording as Recording
     from devnet.sheet import Scaffold as Scaffold
     from devnet.sheet import Sheet as Sheet
@@ -52,7 +52,7 @@ _ROOM_OF = {
     "grow": "growth",
     "load": "io",
     "load_model": "spec",
-    "organize": "organize",
+    "organize": "organization",
     "save": "io",
     "simulate": "waves",
     "to_torch": "export",

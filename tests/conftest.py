@@ -85,7 +85,11 @@ def sheet():
 
     side = 15.0
     model = load_model("raghavan2019_grown_pooling/small")
-    square = {"outline": ((0, 0), (side, 0), (side, side), (0, side)), "holes": (), "seed_cell": (side / 2, side / 2)}
+    square = {
+        "outline": ((0, 0), (side, 0), (side, side), (0, side)),
+        "holes": (),
+        "seed_cell": (side / 2, side / 2),
+    }
     model = model.replace(scaffold=model.scaffold.replace(**square))
     rows = 26
     spacing = side / rows

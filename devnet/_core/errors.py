@@ -48,11 +48,6 @@ class ConfigError(DevnetError):
         # Workers send their errors home, and an exception is otherwise rebuilt from its text alone.
         return _rebuilt, (type(self), self.problems)
 
-    @classmethod
-    def of(cls, field: str, value: object, allowed: str) -> ConfigError:
-        """Build the error of a single wrong field."""
-        return cls(field, value, allowed)
-
 
 def _rebuilt(kind: type[ConfigError], problems: tuple[Problem, ...]) -> ConfigError:
     first, *more = problems

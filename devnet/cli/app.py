@@ -113,7 +113,7 @@ def organize(
     _writable(out)
     from devnet.io.nouns import load_sheet
     from devnet.measure import wiring_statistics
-    from devnet.organize import organize as verb
+    from devnet.organization import organize as verb
 
     wiring = verb(
         load_sheet(sheet),

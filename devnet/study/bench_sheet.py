@@ -6,6 +6,7 @@ favor. Ours learns, theirs runs the waves alone, with noise handed to it for not
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -141,10 +142,7 @@ def _large(n: int, threads: int, steps: int) -> _Ours:
 def _scaling() -> list[float]:
     """Return exponents: slope of log cost over log size, between the ends 10^4 and 10^6."""
     small, large = _large(10_000, 1, 400), _large(1_000_000, 1, 60)
-    found: list[float] = []
-    for _ in range(REPEATS):
-        found.append(float(np.log10(large.seconds_a_step(20) / small.seconds_a_step(400)) / 2))
-    return found
+    return [float(np.log10(large.seconds_a_step(20) / small.seconds_a_step(400)) / 2) for _ in range(REPEATS)]
 
 
 def _two_threads() -> list[float]:
@@ -176,12 +174,10 @@ print(perf_counter() - began)
 
 def _in_process(program: str, cache: str | None = None) -> list[list[float]]:
     """Run a program in a fresh process and return the numbers it printed, line by line."""
-    import os
-
     environment = dict(os.environ)
     if cache is not None:
         environment["NUMBA_CACHE_DIR"] = cache
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603  # our own program, no shell
         [sys.executable, "-c", program], check=True, capture_output=True, text=True, env=environment
     )
     return [[float(word) for word in line.split()] for line in done.stdout.splitlines()]

@@ -15,8 +15,8 @@ from devnet.io import RunFolder, save
 from devnet.io.nouns import load_sheet, load_wiring
 from devnet.io.runs import Stage
 from devnet.measure import initial_statistics, wave_statistics, wiring_statistics
-from devnet.organize import organize
-from devnet.organize.controls import hand_made, random_discs, random_scattered
+from devnet.organization import organize
+from devnet.organization.controls import hand_made, random_discs, random_scattered
 from devnet.sheet import Sheet, Wiring
 from devnet.sheet.sampling import receptive_fields
 from devnet.study.plan import Plan

@@ -33,7 +33,7 @@ def dynamics_of(sheet: Sheet, spec: DynamicsSpec | str | None) -> DynamicsSpec:
     known = sheet.model.dynamics
     name = next(iter(known)) if spec is None else spec
     if name not in known:
-        raise ConfigError.of("dynamics", name, f"one of {', '.join(sorted(known))}")
+        raise ConfigError("dynamics", name, f"one of {', '.join(sorted(known))}")
     return known[name]
 
 
@@ -67,7 +67,7 @@ def simulate(
         HealthError: A state variable left the finite numbers.
     """
     if steps < 1:
-        raise ConfigError.of("steps", steps, "at least 1")
+        raise ConfigError("steps", steps, "at least 1")
     dynamics = dynamics_of(sheet, spec)
     stepper = backend_of(backend, field, threads)
     key = as_key(rng)

@@ -49,7 +49,7 @@ def test_a_line_a_problem():
     assert lines[1].startswith("c: 'xxx")
     assert len(lines[1]) < 120
     assert [p.field for p in error.problems] == ["a.b", "c", "d"]
-    assert str(ConfigError.of("a.b", -1, "at least 0")) == lines[0]
+    assert str(ConfigError("a.b", -1, "at least 0")) == lines[0]
 
 
 @pytest.mark.parametrize("kind", [ConfigError, MissingDependencyError])

@@ -198,7 +198,7 @@ def test_noise_of_a_users_own_is_read_row_by_row(sheet: Sheet) -> None:
 
 
 def test_the_example_of_the_docstring_runs(sheet: Sheet) -> None:
-    from devnet.organize import organize
+    from devnet.organization import organize
 
     wiring = organize(sheet, "rate_map", steps=64, rng=0, backend="reference")
     example = doctest.DocTestFinder().find(to_brian2, globs={"sheet": sheet, "wiring": wiring})[0]
@@ -209,7 +209,7 @@ def test_the_example_of_the_docstring_runs(sheet: Sheet) -> None:
 
 
 def test_a_wiring_goes_into_synapses_with_its_weights(sheet: Sheet) -> None:
-    from devnet.organize import organize
+    from devnet.organization import organize
 
     wiring = organize(sheet, "rate_map", steps=64, rng=0, backend="reference")
     with settings("numpy"):

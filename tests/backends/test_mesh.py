@@ -88,7 +88,7 @@ def test_threads_give_the_same_bits(sheet: Sheet) -> None:
 
 @pytest.mark.usefixtures("by_mesh")
 def test_one_step_stays_close_and_learning_goes_on(sheet: Sheet) -> None:
-    from devnet.organize import organize
+    from devnet.organization import organize
 
     model = SheetModel.build(sheet, RateMapSpec(), as_key(0))
     exact, fast = State.initial(model), State.initial(model)

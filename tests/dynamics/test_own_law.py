@@ -11,7 +11,7 @@ from devnet._core.errors import ConfigError
 from devnet.dynamics import Form, form_of, register, select
 from devnet.dynamics.plasticity import Rule, rule_of
 from devnet.dynamics.plasticity import base as rules
-from devnet.organize import organize
+from devnet.organization import organize
 from devnet.sheet import Sheet
 from devnet.spec import CompetitionSpec, CouplingSpec, LearningSpec, Spec
 from devnet.waves import simulate

@@ -16,7 +16,7 @@ from devnet._core.errors import ConfigError, CorruptFileError
 from devnet._core.random import Key
 from devnet.export import GrownNetwork, PoolingLayer, load_network, save_network, to_torch
 from devnet.io import read_tensors, write_tensors
-from devnet.organize import controls, organize
+from devnet.organization import controls, organize
 from devnet.sheet import Sheet, Wiring
 from devnet.sheet.sampling import pool_features, pool_matrix, receptive_fields, sampling_matrix
 

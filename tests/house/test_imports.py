@@ -50,7 +50,8 @@ def test_help_loads_nothing_heavy(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "room", ["spec", "sheet", "dynamics", "backends", "growth", "waves", "measure", "io", "data", "organize"]
+    "room",
+    ["spec", "sheet", "dynamics", "backends", "growth", "waves", "measure", "io", "data", "organization"],
 )
 def test_growth_waves_and_plasticity_need_no_torch_brian2_or_page(room: str, root: Path) -> None:
     """Import each room where these libraries cannot be imported at all."""

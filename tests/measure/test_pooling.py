@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from devnet import measure
 from devnet._core.errors import ConfigError
 from devnet._core.random import Key
-from devnet.organize import organize
+from devnet.organization import organize
 from devnet.sheet import Sheet
 
 SIDE = 20

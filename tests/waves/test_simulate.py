@@ -54,7 +54,8 @@ def test_the_control_fires_as_much_without_coupling(sheet: Sheet) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "field"), [({"steps": 0}, "steps"), ({"spec": "sine"}, "dynamics"), ({"backend": "x"}, "backend")]
+    ("arguments", "field"),
+    [({"steps": 0}, "steps"), ({"spec": "sine"}, "dynamics"), ({"backend": "x"}, "backend")],
 )
 def test_bad_arguments_name_the_field(sheet: Sheet, arguments: dict, field: str) -> None:
     with pytest.raises(ConfigError, match=f"^{field}: "):

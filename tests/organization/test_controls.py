@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from devnet._core.errors import ConfigError
-from devnet.organize import controls
+from devnet.organization import controls
 from devnet.sheet import Sheet
 
 

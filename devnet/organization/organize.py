@@ -37,7 +37,7 @@ def learning_of(sheet: Sheet, spec: LearningSpec | str | None) -> LearningSpec:
     known = sheet.model.learning
     name = next(iter(known), None) if spec is None else spec
     if name is None or name not in known:
-        raise ConfigError.of(
+        raise ConfigError(
             "learning", name, f"one of {', '.join(sorted(known)) or 'none: the model declares none'}"
         )
     return known[name]
@@ -83,11 +83,11 @@ def organize(
     count = units if units is not None else learning.units if learning.units is not None else sheet.m
     length = steps if steps is not None else learning.steps
     if not 1 <= count <= sheet.n:
-        raise ConfigError.of("units", count, f"between 1 and the sheet's {sheet.n} cells")
+        raise ConfigError("units", count, f"between 1 and the sheet's {sheet.n} cells")
     if length < 1:
-        raise ConfigError.of("steps", length, "at least 1")
+        raise ConfigError("steps", length, "at least 1")
     if activity not in ("waves", "noise"):
-        raise ConfigError.of("activity", activity, "'waves' or 'noise'")
+        raise ConfigError("activity", activity, "'waves' or 'noise'")
     stepper = backend_of(backend, field, threads)
     key = as_key(rng)
     dynamics = dynamics_of(sheet, learning.dynamics)

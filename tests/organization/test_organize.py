@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from devnet._core.errors import ConfigError
-from devnet.organize import organize
+from devnet.organization import organize
 from devnet.sheet import Sheet
 
 
