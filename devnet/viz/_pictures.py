@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from devnet.viz._run import Run
+from devnet.viz._run import Run, WayPoints
 from devnet.viz.growth import growth, growth_curve, lineage
 from devnet.viz.layers import layers
 from devnet.viz.learning import learning_curves, pools_forming, times
-from devnet.viz.paths import METHODS, comparison, path_curves
+from devnet.viz.paths import comparison, method_name, path_curves
 from devnet.viz.pools import owners, pools, tiling
 from devnet.viz.readout import KINDS, readout
 from devnet.viz.story import story
@@ -52,7 +52,7 @@ def _overview(run: Run) -> Iterator[Picture]:
             f"One cell becomes {run.sheets[0].n} cells and {run.sheets[0].m} units; a patch of activity moves over "
             f"the sheet; fields of units, at first mixed all over the sheet, become connected patches.{ends}"
         )
-        accuracy = getattr(path, "accuracy", None)
+        accuracy = path.accuracy if path else None
         yield Picture(
             "story",
             "story",
@@ -202,7 +202,7 @@ def _paths(run: Run) -> Iterator[Picture]:
             + "; ".join(
                 f"{label}, accuracy from {p.accuracy[0]:.1f} to {p.accuracy[-1]:.1f} %"
                 for label, p in zip(labels, sparse.values(), strict=True)
-                if hasattr(p, "accuracy")
+                if p.accuracy is not None
             ),
             lambda: path_curves(*sparse.values(), labels=labels, accuracy=_accuracies(*sparse.values())),
         )
@@ -237,15 +237,14 @@ def _paths(run: Run) -> Iterator[Picture]:
         )
 
 
-def _accuracies(*paths: Any) -> list[np.ndarray]:
-    known = [path.accuracy for path in paths if hasattr(path, "accuracy")]
+def _accuracies(*paths: WayPoints) -> list[np.ndarray]:
+    known = [path.accuracy for path in paths if path.accuracy is not None]
     return known if len(known) == len(paths) else []
 
 
 def _ends(entry: dict[str, Any]) -> str:
     words = [
-        f"{METHODS.get(name, name)}: {row['accuracy']['mean']:.1f} %"
-        for name, row in entry["methods"].items()
+        f"{method_name(name)}: {row['accuracy']['mean']:.1f} %" for name, row in entry["methods"].items()
     ]
-    against = METHODS.get(entry["best_baseline"], entry["best_baseline"])
+    against = method_name(entry["best_baseline"])
     return "; ".join([*words, f"FIP minus {against}: {entry['difference']['mean']:+.2f} points"])

@@ -2,17 +2,52 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float, Int
+
+from devnet._core.errors import CorruptFileError
 from devnet.io import read_tensors
 from devnet.io.nouns import load_recording, load_sheet, load_wiring
 from devnet.sheet import Recording, Sheet, Wiring
 from devnet.spec import ModelSpec
 
 _ENDING = "safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class WayPoints:
+    """What a path's file tells without the network: as ``devnet.fip.Path``, and the accuracy where it was kept."""
+
+    steps: Int[np.ndarray, " K"]
+    distance: Float[np.ndarray, " K"]
+    objective: Float[np.ndarray, " K"]
+    weight_distance: Float[np.ndarray, " K"]
+    sparsity: Float[np.ndarray, " K"]
+    accuracy: Float[np.ndarray, " K"] | None
+
+    @classmethod
+    def load(cls, path: Path) -> WayPoints:
+        """Load a file of kind ``path``.
+
+        Args:
+            path: The file.
+
+        Returns:
+            Its way-points.
+
+        Raises:
+            CorruptFileError: It is damaged, or an array is missing.
+        """
+        arrays, _ = read_tensors(path, "path")
+        names = [field.name for field in fields(cls) if field.name != "accuracy"]
+        if missing := set(names) - set(arrays):
+            raise CorruptFileError(f"{path}: path: no array {', '.join(sorted(missing))}")
+        return cls(**{name: arrays[name] for name in names}, accuracy=arrays.get("accuracy"))
 
 
 class Run:
@@ -59,12 +94,12 @@ class Run:
         return load_wiring(self.path / f"{name}.{_ENDING}") if self.has(name) else None
 
     @cached_property
-    def paths(self) -> dict[str, SimpleNamespace]:
+    def paths(self) -> dict[str, WayPoints]:
         """Way-points of the first perceptron's paths: ``sparsify95`` and so on, and ``recover``."""
         names = [*(f"sparsify{100 * share:g}" for share in self.model.path.sparsity), "recover"]
         files = {name: f"fip/path-{name}-0" for name in names}
         return {
-            name: SimpleNamespace(**read_tensors(self.path / f"{file}.{_ENDING}", "path")[0])
+            name: WayPoints.load(self.path / f"{file}.{_ENDING}")
             for name, file in files.items()
             if self.has(file)
         }

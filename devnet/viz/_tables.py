@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from devnet.spec import ASSUMED, ModelSpec, Spec
-from devnet.viz.paths import METHODS
+from devnet.viz.paths import method_name
 from devnet.viz.readout import KINDS
 from devnet.viz.waves import FORMS
 
@@ -61,7 +61,7 @@ def plus_minus(stat: dict[str, Any], digits: int) -> str:
 
 def targets(summary: dict[str, Any]) -> list[tuple[str, str, str, bool]]:
     """Return (what, bar, value, reached) of each target."""
-    found = summary.get("targets", {})
+    found: dict[str, Any] = summary.get("targets", {})
     rows: list[tuple[str, str, str, bool]] = []
     for name in [*(n for n in TARGETS if n in found), *(n for n in found if n not in TARGETS)]:
         target = found[name]
@@ -156,7 +156,7 @@ def methods(entry: dict[str, Any], caption: str) -> Table:
     table = Table(caption, ("method", "labels", "test accuracy, %", "CPU seconds"))
     for name in sorted(entry["methods"], key=lambda name: name != "fip"):
         row = entry["methods"][name]
-        words = METHODS.get(name, name).removesuffix(", no labels")
+        words = method_name(name).removesuffix(", no labels")
         labels = "yes" if row["labels"] else "no"
         table.rows.append((words, labels, plus_minus(row["accuracy"], 1), plus_minus(row["cpu_seconds"], 2)))
     return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
@@ -76,7 +77,9 @@ def growth(sheet: Sheet, *, sweeps: Sequence[int] | None = None, axes: Panels = 
         grown = size * (1.0 + 1.5 / np.sqrt(there.sum()))
         dots(place, sheet.positions[there], grown, colors[there])
         lineage_edges = there & (sheet.parent >= 0)
-        lines = LineCollection(edges[lineage_edges], colors=colors[lineage_edges], linewidth=0.35, alpha=0.7)
+        lines = LineCollection(
+            list(edges[lineage_edges]), colors=colors[lineage_edges], linewidth=0.35, alpha=0.7
+        )
         lines.set(zorder=1.5)
         place.add_collection(lines, autolim=False)
         dots(place, sheet.unit_positions[up], 1.05 * size, GROUND, zorder=3.0)
@@ -115,7 +118,7 @@ def growth_curve(*sheets: Sheet, axes: Panels = None) -> Figure:
     figure, (place,) = panels(axes, 1, size=(WIDTH / 2, 2.2))
     for number, sheet in reversed(list(enumerate(sheets))):
         units = np.cumsum(np.bincount(sheet.emitted, minlength=sheet.sweeps + 1))
-        look = {"linewidth": 1.6, "alpha": 1.0} if number == 0 else {"linewidth": 0.7, "alpha": 0.5}
+        look: Any = {"linewidth": 1.6, "alpha": 1.0} if number == 0 else {"linewidth": 0.7, "alpha": 0.5}
         for curve, color, name in (
             (sheet.growth_curve, OURS, "layer-I cells"),
             (units, UNIT, "layer-II units"),

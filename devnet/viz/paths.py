@@ -23,6 +23,11 @@ METHODS: dict[str, str] = {
 """What methods are called in pictures."""
 
 
+def method_name(name: str) -> str:
+    """Return what a method is called in pictures."""
+    return METHODS.get(name, name)
+
+
 CURVES = {
     "accuracy": ("test accuracy, %", 1.0),
     "sparsity": ("weights at zero, %", 100.0),
@@ -139,7 +144,7 @@ def comparison(
         ConfigError: The wrong number of Axes.
     """
     order = sorted(entry["methods"], key=lambda name: name != "fip")
-    rows = [(METHODS.get(name, name), entry["methods"][name]["accuracy"], name == "fip") for name in order]
+    rows = [(method_name(name), entry["methods"][name]["accuracy"], name == "fip") for name in order]
     if "damaged" in entry:
         rows.append(("damaged, before recovery", entry["damaged"], False))
     height = 0.85 + 0.27 * len(rows)
@@ -149,7 +154,7 @@ def comparison(
     if dense is not None:
         left.axvline(dense["mean"], color=INK, linewidth=0.7, linestyle=(0, (4, 3)), zorder=1)
         left.set_title(f"- - before: {dense['mean']:.1f} %", color=MUTED, loc="right")
-    _differences(right, entry["difference"], METHODS.get(entry["best_baseline"], entry["best_baseline"]))
+    _differences(right, entry["difference"], method_name(entry["best_baseline"]))
     return figure
 
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from devnet._core.errors import ConfigError, CorruptFileError
 from devnet._core.progress import task
 from devnet.io import library_version, make_folder, write_bytes, write_text
-from devnet.io.runs import read_json
+from devnet.io.records import read_json
 from devnet.spec import ModelSpec, load_model
 from devnet.viz import _tables
 from devnet.viz._pictures import Picture, pictures
@@ -57,7 +57,7 @@ def write_report(run_dir: str | Path) -> Path:
         summary = read_json(path / "summary.json")
         try:
             page = _page(path, model, summary)
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, jinja2.UndefinedError) as error:
             text = f"{path / 'summary.json'}: a number is missing or of a wrong type ({error!r:.80})"
             raise CorruptFileError(text) from error
     write_text(path / "report.html", page)

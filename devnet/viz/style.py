@@ -295,5 +295,6 @@ def to_png(figure: Figure, dpi: float = 160) -> bytes:
     buffer.seek(0)
     with Image.open(buffer) as picture:
         flat = picture.convert("RGB").quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    flat.putpalette([255 if value > 252 else value for value in flat.getpalette() or []])  # white stays white
     flat.save(small, "png", dpi=(dpi, dpi))
     return small.getvalue()

@@ -1,0 +1,284 @@
+"""The page: well-formed, self-contained, escaped, accessible, and true to the summary, for whole and partial runs."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from html.parser import HTMLParser
+
+import pytest
+
+from devnet._core.errors import ConfigError, CorruptFileError
+from devnet.io import read_tensors, write_json, write_tensors, write_text
+from devnet.spec import dump_model
+from devnet.viz import report
+from devnet.viz._tables import configuration, plus_minus
+from devnet.viz.report import write_report
+
+VOID = {"meta", "link", "br", "img", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Reads a page and notes what the tests ask for; fails on tags that do not match."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.open, self.tags, self.words = [], [], []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def written(whole_run):
+    """Return the text of a finished run's page."""
+    return write_report(whole_run).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(written):
+    return Page(written)
+
+
+@pytest.fixture
+def sketch(monkeypatch):
+    """Draw figures, but spare the seconds that it takes to write them."""
+    monkeypatch.setattr(report, "to_svg", lambda figure, name: '<svg viewBox="0 0 9 9"><g></g></svg>')
+    monkeypatch.setattr(report, "to_png", lambda figure: b"")
+
+
+def test_the_page_is_whole_and_names_everything_once(page, written):
+    assert page.tags[0][0] == "html"
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    targets = {a["href"] for a in page.all("a")} | {a["href"] for a in page.all("use") if "href" in a}
+    assert targets
+    assert targets <= {f"#{name}" for name in ids}
+    assert page.all("html")[0]["lang"] == "en"
+    assert len(page.all("h1")) == 1
+    assert [section["aria-labelledby"] for section in page.all("section")] == [
+        "targets",
+        "growth",
+        "waves",
+        "pools",
+        "tiling",
+        "readout",
+        "sparsify",
+        "recover",
+        "configuration",
+        "reproduce",
+    ]
+    assert len(written) < 3_000_000
+
+
+def test_the_page_asks_for_nothing_from_outside(written):
+    text = written.replace('xmlns="http://www.w3.org/2000/svg"', "")
+    assert not re.search(r"https?:|//[a-z]+\.|@import|<script|<link|<iframe|javascript:", text, re.IGNORECASE)
+    assert not re.search(r"url\((?!#)", text)
+    sources = re.findall(r"""(?:src|href)=["']?([^"' >]+)""", text)
+    assert sources
+    assert all(source.startswith(("#", "data:image/png;base64,")) for source in sources)
+    (policy,) = [a["content"] for a in Page(text).all("meta") if "http-equiv" in a]
+    assert policy.startswith("default-src 'none'")
+    assert "script-src" not in policy
+
+
+def test_every_picture_has_words(page):
+    svgs = page.all("svg")
+    assert len(svgs) == len(page.all("figure")) > 10
+    assert all(svg["role"] == "img" and len(svg["aria-label"]) > 20 for svg in svgs)
+    assert all("alt" in image for image in page.all("img"))
+    groups = [div for div in page.all("div") if "scroll" in div.get("class", "")]
+    assert groups
+    assert all(div["tabindex"] == "0" and div["aria-label"] for div in groups)
+
+
+def test_every_table_has_named_columns_and_rows(page):
+    assert {a.get("scope") for a in page.all("th")} == {"col", "row"}
+    assert len(page.all("caption")) == 7
+
+
+def test_targets_are_told_as_they_are(page):
+    assert "1 of 3 reached" in page.text
+    assert "Units that became pools, share at least 0.95 0.97 ✓ reached" in page.text
+    assert "Recovered: FIP − best baseline, points at least −0.5 −0.75 ✗ not reached" in page.text
+    assert "at most 0.05 no value ✗ not reached" in page.text
+
+
+def test_the_story_is_told_in_sentences(page):
+    assert "One cell divided until 260 cells filled the scaffold and 12 units rose above them." in page.text
+    assert "turned 97 % of the units, each wired to every cell at first, into pools; noise" in page.text
+    assert "Through 36 grown pools" in page.text
+    assert "set 95 % of the weights behind the pools to zero, without labels: 93.5 ± 0.5 %" in page.text
+    assert "(72.5 ± 2.5 % right) another path brought the network back to 93.5 ± 0.5 %" in page.text
+
+
+def test_every_number_of_the_model_stands_there_with_unit_and_source(page, model):
+    parts = configuration(model)
+    names = [part.name for part in parts]
+    assert {"scaffold", "growth", "dynamics.izhikevich.coupling", "learning.rate_map.rule", "study"} <= set(
+        names
+    )
+    rows = {(part.name, row[0]): row[1:] for part in parts for row in part.rows}
+    assert rows["growth", "timer"] == ("25", "sweeps", "G19, released code", "published")
+    assert rows["learning.rate_map.rule", "eta"] == ("0.05", "", "assumed", "ours")
+    assert rows["dynamics.rate_map", "form"] == ("rate_map", "", "", "choice")
+    assert rows["learning.rate_map", "units"][0] == "none"
+    assert rows["scaffold", "seed_cell"][0] == "{:g}, {:g}".format(*model.scaffold.seed_cell)
+    for name in names:
+        assert f"{name} (" in page.text
+    assert "Neural networks grown and self-organized by noise" in page.text
+
+
+def test_a_number_set_for_the_run_is_called_given(model):
+    changed = model.replace(growth=model.growth.replace(timer=7))
+    rows = {row[0]: row for part in configuration(changed) if part.name == "growth" for row in part.rows}
+    assert rows["timer"][1:] == ("7", "sweeps", "given", "given")
+
+
+def test_how_to_repeat_it_is_told(page):
+    assert "devnet run config.toml --out again --seed 7" in page.text
+    assert "numpy 2.3.5" in page.text
+    assert "together 0.5" in page.text
+
+
+def test_figures_lie_beside_the_page_as_svg_and_png(whole_run, written):
+    names = sorted(path.stem for path in (whole_run / "figures").glob("*.svg"))
+    assert names == sorted(path.stem for path in (whole_run / "figures").glob("*.png"))
+    assert {
+        "story",
+        "growth",
+        "waves-rate_map",
+        "pools",
+        "tiling",
+        "readout",
+        "sparsify95",
+        "recover",
+    } <= set(names)
+    text = (whole_run / "figures/growth.svg").read_text(encoding="utf-8")
+    assert text.startswith("<svg")
+    assert "var(--" not in text
+
+
+HOSTILE = "</title><script>alert(1)</script><img src=x onerror=alert(2)>\"'&$x^2$"
+
+
+def test_a_hostile_title_stays_text(run, model, sketch):
+    write_text(run / "config.toml", dump_model(model.replace(title=HOSTILE, name=HOSTILE)))
+    text = write_report(run).read_text(encoding="utf-8")
+    page = Page(text)
+    assert "<script" not in text
+    assert not page.all("img")
+    assert HOSTILE in page.text
+
+
+def test_hostile_words_in_the_summary_stay_text(run, summary):
+    summary["readout"]["data"] = summary["readout"]["note"] = summary["seed"] = HOSTILE
+    summary["versions"] = {HOSTILE: HOSTILE}
+    summary["fip"]["recover"]["best_baseline"] = HOSTILE
+    write_json(run / "summary.json", summary)
+    text = write_report(run).read_text(encoding="utf-8")
+    assert "<script" not in text
+    assert not Page(text).all("img")
+
+
+def test_a_run_with_a_key_and_no_seed_tells_its_key(run, summary, sketch):
+    write_json(run / "summary.json", summary | {"seed": None})
+    text = Page(write_report(run).read_text(encoding="utf-8")).text
+    assert "seed 99" in text
+    assert "--out again " in text
+
+
+@pytest.mark.parametrize(
+    ("stages", "sections"),
+    [
+        ((), []),
+        (("grow",), ["growth"]),
+        (("grow", "simulate"), ["growth", "waves"]),
+        (("grow", "simulate", "organize"), ["growth", "waves", "pools", "tiling"]),
+        (("fip",), ["sparsify", "recover"]),
+    ],
+)
+def test_a_part_of_a_run_makes_a_part_of_the_page(run, stages, sections, sketch):
+    (run / "summary.json").unlink()
+    for stage in ("grow", "simulate", "organize", "fip"):
+        if stage not in stages:
+            shutil.rmtree(run / stage)
+    page = Page(write_report(run).read_text(encoding="utf-8"))
+    found = [section["aria-labelledby"] for section in page.all("section")]
+    assert found == ["targets", *sections, "configuration", "reproduce"]
+    assert "This run is not finished" in page.text
+
+
+def test_an_unfinished_stage_is_left_out(run, sketch):
+    (run / "organize/stage.json").unlink()
+    page = Page(write_report(run).read_text(encoding="utf-8"))
+    assert "Before, after, and under noise" not in page.text
+
+
+def test_pools_are_drawn_without_noise_and_without_snapshots(run, noise, sketch):
+    (run / "organize/noise-0.safetensors").unlink()
+    from devnet.io import save
+
+    save(noise, run / "organize/wiring-0.safetensors")
+    text = Page(write_report(run).read_text(encoding="utf-8")).text
+    assert "Before and after." in text
+    assert "Pools forming" not in text
+
+
+def test_paths_without_accuracy_are_drawn(run, way, sketch):
+    for name in ("sparsify95", "recover"):
+        arrays = {key: value for key, value in way.items() if key != "accuracy"}
+        write_tensors(run / f"fip/path-{name}-0.safetensors", arrays, "path", {})
+    assert "Along the paths" in Page(write_report(run).read_text(encoding="utf-8")).text
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"run: .*config\.toml"):
+        write_report(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("damage", ["growth", "fip", "readout"])
+def test_a_summary_of_another_shape_is_named(run, summary, damage, sketch):
+    write_json(run / "summary.json", summary | {damage: {"cells": 3, "rows": [{}], "sparsify": {"0.9": {}}}})
+    with pytest.raises(CorruptFileError, match=r"summary\.json: a number is missing"):
+        write_report(run)
+    assert not (run / "report.html").exists()
+
+
+def test_a_path_without_its_arrays_is_named(run, sketch):
+    file = run / "fip/path-recover-0.safetensors"
+    arrays, _ = read_tensors(file)
+    write_tensors(file, {"steps": arrays["steps"]}, "path", {})
+    with pytest.raises(CorruptFileError, match="no array distance, objective"):
+        write_report(run)
+
+
+def test_a_second_report_is_the_same(whole_run, written):
+    assert write_report(whole_run).read_text(encoding="utf-8") == written
+
+
+def test_a_single_value_has_no_spread():
+    assert plus_minus({"mean": -1.25, "sd": 0.0, "values": [-1.25]}, 1) == "−1.2"
