@@ -37,12 +37,18 @@ fip_app = typer.Typer(
 )
 data_app = typer.Typer(help="Image sets: list them, download them.", no_args_is_help=True)
 app.add_typer(fip_app, name="fip")
+bench_app = typer.Typer(help="Measure speed on this machine, claim by claim.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+app.add_typer(bench_app, name="bench")
 
 Model = Annotated[str, typer.Argument(help="Name of a model (see `devnet models`) or path of a TOML file.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="File to write; an existing one is replaced.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all randomness.")]
-Backend = Annotated[str, typer.Option(help="Who steps the sheet: numba or reference.")]
+Backend = Annotated[str, typer.Option(help="Who steps the sheet: numba, reference, brian2 or torch.")]
+Field = Annotated[str, typer.Option(help="How the coupling is summed: exact, or fast (numba only).")]
+Threads = Annotated[
+    int, typer.Option(min=1, help="Threads for sheets of 8000 cells and more with a fast field.")
+]
 Network = Annotated[
     Path | None, typer.Option("--network", help="Where the network at the end of the path goes.")
 ]
@@ -79,6 +85,8 @@ def simulate(
     steps: Annotated[int, typer.Option(min=1, help="Number of steps.")] = 2000,
     seed: Seed = 0,
     backend: Backend = "numba",
+    field: Field = "exact",
+    threads: Threads = 1,
 ) -> None:
     """Run the spontaneous waves of a sheet and record who fires when."""
     _writable(out)
@@ -86,7 +94,9 @@ def simulate(
     from devnet.measure import wave_statistics
     from devnet.waves import simulate as verb
 
-    recording = verb(load_sheet(sheet), dynamics, steps=steps, rng=seed, backend=backend)
+    recording = verb(
+        load_sheet(sheet), dynamics, steps=steps, rng=seed, backend=backend, field=field, threads=threads
+    )
     _save(recording, out)
     _tell(wave_statistics(recording).numbers())
 
@@ -104,6 +114,8 @@ def organize(
     steps: Annotated[int | None, typer.Option(min=1, help="Number of steps; the model's by default.")] = None,
     seed: Seed = 0,
     backend: Backend = "numba",
+    field: Field = "exact",
+    threads: Threads = 1,
     activity: Annotated[
         str, typer.Option(help="waves, or noise for the control without coupling.")
     ] = "waves",
@@ -122,6 +134,8 @@ def organize(
         steps=steps,
         rng=seed,
         backend=backend,
+        field=field,
+        threads=threads,
         activity=activity,
         snapshots=snapshots,
     )
@@ -245,6 +259,22 @@ def data_fetch(name: Annotated[str, typer.Argument(help="mnist, fashion-mnist or
     from devnet.data import fetch
 
     typer.echo(fetch(name))
+
+
+@bench_app.command("sheet")
+def bench_sheet(
+    json: Annotated[Path | None, typer.Option("--json", help="File for machine, versions and rows.")] = None,
+) -> None:
+    """Step sheets beside Brian2 and hold every figure against its bar. Takes some minutes."""
+    _writable(json)
+    from devnet.io import write_json
+    from devnet.study import bench_sheet as bench
+    from devnet.study.claims import document, table
+
+    found = document("sheet", bench.bench_sheet())
+    if json is not None:
+        write_json(json, found)
+    typer.echo(table(found["rows"]))
 
 
 def _model(name: str) -> Any:

@@ -65,7 +65,7 @@ def organize(
         units: Number of units; None takes the spec's, and where that is open too, the sheet's grown layer-II units.
         steps: Number of steps; None takes the spec's.
         rng: Seed as ``as_key`` takes it; all draws are functions of (key, stream, step, cell, draw).
-        backend: ``"numba"`` or ``"reference"``.
+        backend: ``"numba"``, or ``"reference"``, ``"brian2"``, ``"torch"``: the same wiring, slower.
         field: ``"exact"`` or ``"fast"``, how the coupling is summed; see ``backends.base.backend_of``.
         threads: Threads for large sheets with a fast field; the result does not depend on it.
         activity: ``"waves"``, or ``"noise"`` for the control in which uncoupled cells fire as often by noise alone;

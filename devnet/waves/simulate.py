@@ -55,7 +55,7 @@ def simulate(
             the model's first.
         steps: Number of steps (1 ms in the Izhikevich form, ``dt`` in the adaptive leaky form).
         rng: Seed as ``as_key`` takes it; all draws are functions of (key, stream, step, cell, draw).
-        backend: ``"numba"`` or ``"reference"``; both give the same spikes.
+        backend: ``"numba"``, or ``"reference"``, ``"brian2"``, ``"torch"``: the same spikes, slower.
         field: ``"exact"`` or ``"fast"``, how the coupling is summed; see ``backends.base.backend_of``.
         threads: Threads for large sheets with a fast field; the result does not depend on it.
 

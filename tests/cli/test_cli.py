@@ -217,7 +217,7 @@ def test_all_errors_of_a_configuration_come_together(tmp_path, capsys):
     text = (
         dump_model(load_model(MODEL))
         .replace("hayflick = { value = 40", "hayflick = { value = -1")
-        .replace("tau_x = { value = 5.0", "tau_y = { value = 5.0")
+        .replace("tau_x = { value = 5.0", "tau_y = { value = 5.0", 1)
     )
     (tmp_path / "m.toml").write_text(text, "utf-8")
     assert main(["run", str(tmp_path / "m.toml"), "--out", str(tmp_path / "run")]) == 2

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+
+from devnet._core.errors import HealthError
+from devnet.study.claims import Answer, claims_of, document, rows, table
+
+
+def answers(**changes: Answer | None) -> dict[str, Answer]:
+    found = {name: Answer([claim.bar], 1.0) for name, claim in claims_of("sheet").items()} | changes
+    return {name: answer for name, answer in found.items() if answer is not None}
+
+
+def test_a_value_at_its_bar_reaches_it_and_one_beyond_does_not() -> None:
+    found = {row["claim"]: row for row in rows("sheet", answers(two_threads=Answer([1.6, 1.65, 1.9], 3.0)))}
+    assert found["map_6400"]["reached"]
+    row = found["two_threads"]
+    assert (row["value"], row["seeds"], row["reached"], row["seconds"]) == (1.65, 3, False, 3.0)
+    assert row["spread"] == pytest.approx((1.775 - 1.625) / 2)
+    assert {"claim", "source", "bar", "value", "spread", "seeds", "reached", "seconds"} <= set(row)
+
+
+def test_upper_bars_point_the_other_way() -> None:
+    found = {row["claim"]: row for row in rows("sheet", answers(g19_learning=Answer([0.06], 1.0)))}
+    assert not found["g19_learning"]["reached"]
+
+
+@pytest.mark.parametrize("changes", [{"scaling": None}, {"invented": Answer([1.0], 1.0)}])
+def test_a_missing_claim_and_an_invented_one_fail(changes: dict[str, Answer | None]) -> None:
+    with pytest.raises(HealthError, match="differ in"):
+        rows("sheet", answers(**changes))
+
+
+def test_tables_and_documents_tell_machine_and_misses() -> None:
+    found = document("sheet", answers(scaling=Answer([2.0], 1.0)))
+    assert found["machine"]
+    assert found["versions"]["numpy"]
+    text = table(found["rows"])
+    assert text.count("**no**") == 1
+    assert len(text.splitlines()) == 2 + len(found["rows"])
