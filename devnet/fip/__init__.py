@@ -44,6 +44,7 @@ from devnet.fip._sparsity import Sparsity as Sparsity  # noqa: E402
 from devnet.fip._spectrum import Prediction as Prediction  # noqa: E402
 from devnet.fip._spectrum import Spectrum as Spectrum  # noqa: E402
 from devnet.fip._spectrum import predict_change as predict_change  # noqa: E402
+from devnet.fip._state import WalkState as WalkState  # noqa: E402
 from devnet.fip._step import Adam as Adam  # noqa: E402
 from devnet.fip._step import Backtrack as Backtrack  # noqa: E402
 from devnet.fip._step import Fixed as Fixed  # noqa: E402
@@ -54,5 +55,6 @@ from devnet.fip._stop import Stop as Stop  # noqa: E402
 from devnet.fip._stop import StopWhen as StopWhen  # noqa: E402
 from devnet.fip._task import NewTask as NewTask  # noqa: E402
 from devnet.fip._task import Replay as Replay  # noqa: E402
+from devnet.fip._traverse import resume as resume  # noqa: E402
 from devnet.fip._traverse import traverse as traverse  # noqa: E402
 from devnet.fip._walk import Walk as Walk  # noqa: E402

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from devnet._core.arrays import frozen_array
 from devnet._core.errors import ConfigError, CorruptFileError
 from devnet.fip._layout import Layout, layout_of
+from devnet.fip._state import WalkState
 from devnet.fip._stop import Stop
 
 FORMAT = "devnet.fip.path/1"
+_STATE = "state/"
 _SERIES = ("distance", "objective", "weight_distance", "sparsity")
+
+
+def as_delta(change: Tensor) -> npt.NDArray[np.floating[Any]]:
+    """Return a change of the weights as an array; half precision is widened, which loses nothing."""
+    return (change if change.element_size() >= 4 else change.float()).cpu().numpy()
 
 
 @final
@@ -40,6 +47,7 @@ class Path:
         sparsity: Share of the counted weights that is exactly zero, ``[K]``.
         stop: Why the walk ended.
         key: The 64-bit key from which it drew all its randomness.
+        state: What ``resume`` needs where the walk was paused, else None.
     """
 
     base: nn.Module
@@ -52,6 +60,7 @@ class Path:
     sparsity: npt.NDArray[np.float64]
     stop: Stop
     key: int
+    state: WalkState | None = None
 
     def __post_init__(self) -> None:
         count = len(self.steps)
@@ -83,13 +92,92 @@ class Path:
         Raises:
             ConfigError: No such way-point.
         """
+        return self._loaded(self.deltas[self._numbered("i", i)].copy())
+
+    def at(self, t: float) -> nn.Module:
+        """Load a network between way-points: weights on the straight line from one to the next.
+
+        Args:
+            t: Share of the path's steps, from 0 (its first way-point) to 1 (its last).
+
+        Returns:
+            A new module; at a way-point it is that of ``module``, bit for bit.
+
+        Raises:
+            ConfigError: ``t`` is outside.
+        """
+        if isinstance(t, bool) or not isinstance(t, int | float) or not 0 <= t <= 1:
+            raise ConfigError("t", t, "a number from 0 to 1")
+        step = self.steps[0] + t * (self.steps[-1] - self.steps[0])
+        after = int(np.searchsorted(self.steps, step))
+        if self.steps[after] == step:
+            return self.module(after)
+        share = (step - self.steps[after - 1]) / (self.steps[after] - self.steps[after - 1])
+        kind = self.deltas.dtype.type
+        return self._loaded(kind(1.0 - share) * self.deltas[after - 1] + kind(share) * self.deltas[after])
+
+    def cut(self, first: int, last: int) -> Path:
+        """Return a part of the path.
+
+        Args:
+            first: Number of its first way-point; negative numbers count from the end.
+            last: Number of its last way-point, included.
+
+        Returns:
+            The part. Deltas and distances are still from ``base``.
+
+        Raises:
+            ConfigError: No such way-point, or the last before the first.
+        """
+        a, b = self._numbered("first", first), self._numbered("last", last)
+        if b < a:
+            raise ConfigError("last", last, f"a way-point from {a} on")
+        rows = {name: getattr(self, name)[a : b + 1] for name in ("steps", "deltas", *_SERIES)}
+        if b == len(self) - 1:
+            return replace(self, **rows)
+        return replace(self, **rows, stop=Stop.CUT, state=None)
+
+    def join(self, other: Path) -> Path:
+        """Append a path that starts where this one ends.
+
+        Args:
+            other: Its ``base`` has the weights and buffers of this path's last way-point, and the same parameters
+                move.
+
+        Returns:
+            One path from this one's ``base``. Networks of the second part are those of ``other`` up to rounding,
+            exact zeros included; its distances stay those from its own start.
+
+        Raises:
+            ConfigError: It starts elsewhere.
+        """
+        mine, theirs = self.module().state_dict(), other.module(0).state_dict()
+        same = mine.keys() == theirs.keys() and all(torch.equal(mine[n], theirs[n]) for n in mine)
+        if other.layout != self.layout or not same:
+            raise ConfigError("other", "a path from elsewhere", "a path that starts where this one ends")
+        # From the weights themselves, not from sums of deltas: a weight of 0 stays exactly 0.
+        home, theirs = (p.layout.join(dict(p.base.named_parameters())).detach() for p in (self, other))
+        appended = [as_delta(theirs + torch.from_numpy(d.copy()).to(theirs) - home) for d in other.deltas[1:]]
+        rows = {
+            "steps": np.concatenate([self.steps, self.steps[-1] - other.steps[0] + other.steps[1:]]),
+            "deltas": np.stack([*self.deltas, *appended]),
+        }
+        rows.update({n: np.concatenate([getattr(self, n), getattr(other, n)[1:]]) for n in _SERIES})
+        rows["weight_distance"] = np.linalg.norm(rows["deltas"].astype(np.float64), axis=1)
+        return replace(self, **rows, stop=other.stop, state=None)
+
+    def _numbered(self, field: str, i: int) -> int:
+        """Return the number of a way-point counted from the start."""
         if not -len(self) <= i < len(self):
-            raise ConfigError("i", i, f"a way-point from {-len(self)} to {len(self) - 1}")
+            raise ConfigError(field, i, f"a way-point from {-len(self)} to {len(self) - 1}")
+        return i % len(self)
+
+    def _loaded(self, delta: npt.NDArray[np.floating[Any]]) -> nn.Module:
+        """Return a copy of the base, moved."""
         loaded = copy.deepcopy(self.base)
         parameters = dict(loaded.named_parameters())
-        delta = self.layout.split(torch.from_numpy(self.deltas[i].copy()))
         with torch.no_grad():
-            for name, change in delta.items():
+            for name, change in self.layout.split(torch.from_numpy(delta)).items():
                 parameters[name].add_(change.to(parameters[name]))
         return loaded
 
@@ -101,12 +189,15 @@ class Path:
         """
         arrays: dict[str, npt.NDArray[Any]] = {"steps": self.steps, "deltas": self.deltas}
         arrays.update({name: getattr(self, name) for name in _SERIES})
-        metadata = {
+        metadata: dict[str, Any] = {
             "format": FORMAT,
             "stop": self.stop.value,
             "key": str(self.key),
             "layout": self.layout.metadata(),
         }
+        if self.state is not None:
+            arrays.update({_STATE + name: array for name, array in self.state.arrays.items()})
+            metadata["state"] = self.state.plain
         return arrays, metadata
 
     @staticmethod
@@ -147,7 +238,11 @@ class Path:
         counted = [n for n, c in zip(layout.names, layout.counted, strict=False) if c]
         if layout_of(module, layout.names, counted) != layout:
             raise ConfigError("module", type(module).__name__, "the module from which the path started")
+        state = None
+        if "state" in metadata:
+            held = {n.removeprefix(_STATE): a for n, a in arrays.items() if n.startswith(_STATE)}
+            state = WalkState(held, metadata["state"])
         try:
-            return Path(copy.deepcopy(module), layout, **series, stop=stop, key=key)
+            return Path(copy.deepcopy(module), layout, **series, stop=stop, key=key, state=state)
         except ConfigError as error:
             raise CorruptFileError(str(error)) from error

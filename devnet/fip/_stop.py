@@ -18,6 +18,8 @@ class Stop(Enum):
     REACHED = "reached"
     LIMIT = "limit"
     STALLED = "stalled"
+    PAUSED = "paused"
+    CUT = "cut"
 
     @property
     def help(self) -> str:
@@ -30,6 +32,8 @@ _HELP = {
     Stop.REACHED: "The functional distance fell to the wanted value.",
     Stop.LIMIT: "The functional distance rose above its limit; the last way-point is where that was seen.",
     Stop.STALLED: "Several steps in a row found nothing better: no multiple of the direction lowered the distance.",
+    Stop.PAUSED: "The walk was paused; resume takes it up where it stopped.",
+    Stop.CUT: "This is a part of a path that goes on.",
 }
 
 

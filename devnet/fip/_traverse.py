@@ -1,4 +1,4 @@
-"""The one verb of this package: walk a functionally invariant path."""
+"""The verb of this package: walk a functionally invariant path, and go on with one that was paused."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from torch import Tensor, nn
 
 from devnet._core import progress
 from devnet._core.errors import ConfigError, HealthError
-from devnet._core.random import as_key
+from devnet._core.random import Key, as_key
+from devnet.fip._checks import whole
 from devnet.fip._network import Network
-from devnet.fip._path import Path
+from devnet.fip._path import Path, as_delta
 from devnet.fip._problem import Problem
 from devnet.fip._reference import Reference, as_inputs
+from devnet.fip._state import WalkState
 from devnet.fip._stop import Stop
 from devnet.fip._walk import Walk
 
@@ -24,13 +26,18 @@ from devnet.fip._walk import Walk
 class _Recorder:
     """Keeps way-points while a walk goes on."""
 
-    def __init__(self, walk: Walk, probe: int) -> None:
+    def __init__(self, walk: Walk, probe: int, before: Path | None = None) -> None:
         self._walk = walk
         self._counted = walk.network.layout.counted_mask(walk.weights.device)
         self._probe = walk.reference.draw("probe", 0, probe)
         self.rows: dict[str, list[Any]] = {
-            n: [] for n in ("steps", "deltas", "distance", "objective", "weight_distance", "sparsity")
+            n: [] if before is None else list(getattr(before, n))
+            for n in ("steps", "deltas", "distance", "objective", "weight_distance", "sparsity")
         }
+
+    def distance(self) -> float:
+        """Return the functional distance of the live weights."""
+        return self._walk.distance(*self._probe)
 
     def keep(self) -> float:
         """Keep the live weights as a way-point and return their functional distance."""
@@ -39,7 +46,7 @@ class _Recorder:
         # A way-point is start + delta as the machine rounds it. The walk goes on from exactly there, so that a
         # network loaded from the path is the network that was walked through. -0.0 becomes +0.0 on the way.
         torch.add(walk.start, delta, out=walk.weights)
-        distance = walk.distance(*self._probe)
+        distance = self.distance()
         if not math.isfinite(distance):
             raise HealthError(
                 f"step {walk.step}: the functional distance is {distance}; take smaller steps (a lower rate, more damping)"
@@ -47,7 +54,7 @@ class _Recorder:
         weights = walk.weights[self._counted]
         for name, value in {
             "steps": walk.step,
-            "deltas": (delta if delta.element_size() >= 4 else delta.float()).cpu().numpy(),
+            "deltas": as_delta(delta),
             "distance": distance,
             "objective": float(walk.objective.value_and_grad(walk)[0]),
             "weight_distance": float(delta.norm()),
@@ -62,8 +69,25 @@ class _Recorder:
             column.pop()
         return self.keep()
 
+    def path(self, module: nn.Module, stop: Stop, state: WalkState | None) -> Path:
+        """Return what was kept as a path from a module, which it takes over."""
+        rows, walk = self.rows, self._walk
+        return Path(
+            base=module,
+            layout=walk.network.layout,
+            steps=np.array(rows["steps"], dtype=np.int64),
+            deltas=np.stack(rows["deltas"]),
+            distance=np.array(rows["distance"]),
+            objective=np.array(rows["objective"]),
+            weight_distance=np.array(rows["weight_distance"]),
+            sparsity=np.array(rows["sparsity"]),
+            stop=stop,
+            key=walk.key.value,
+            state=state,
+        )
 
-def traverse(module: nn.Module, problem: Problem, *, rng: Any = None) -> Path:
+
+def traverse(module: nn.Module, problem: Problem, *, rng: Any = None, until: int | None = None) -> Path:
     r"""Move a network along a path on which its function stays as invariant as can be (F24).
 
     Approximates :math:`\min \int \langle\gamma', \gamma'\rangle_g + O(\gamma)\, dt` in discrete steps: the reference
@@ -79,53 +103,91 @@ def traverse(module: nn.Module, problem: Problem, *, rng: Any = None) -> Path:
         problem: What shall stay, where to go, and how.
         rng: Seed, generator or key (SPEC 7). One key gives one path, bit for bit, on one device and thread count.
             PyTorch's global generator is not used.
+        until: Pause at the first way-point at or after this step, for ``resume`` to go on from; None means never.
 
     Returns:
-        The path, from the module to where the walk ended.
+        The path, from the module to where the walk ended or paused. A paused one is as it is: an objective that makes
+        its goal exact does so at the end.
 
     Raises:
         ConfigError: The module, its inputs or the problem do not fit together.
         HealthError: The walk left the finite numbers.
     """
+    walk = _begun(module, problem, as_key(rng), until)
+    record = _Recorder(walk, problem.probe)
+    record.keep()
+    stop, state = _go(walk, problem, record, 0, until)
+    return record.path(copy.deepcopy(module), stop, state)
+
+
+def resume(path: Path, problem: Problem, *, until: int | None = None) -> Path:
+    """Go on with a paused path; it ends bit for bit where it would have ended without the pause.
+
+    Args:
+        path: A path whose ``stop`` is ``Stop.PAUSED``, from ``traverse`` or loaded from a file.
+        problem: The problem it was walked with.
+        until: Pause again at the first way-point at or after this step; None means never.
+
+    Returns:
+        The whole path, the part before the pause included.
+
+    Raises:
+        ConfigError: The path was not paused, or the problem is another one.
+        CorruptFileError: The path's state is damaged.
+        HealthError: The walk left the finite numbers.
+    """
+    if not isinstance(path, Path) or path.state is None:
+        held = path.stop.value if isinstance(path, Path) else type(path).__name__
+        raise ConfigError("path", held, "a path that was paused")
+    walk = _begun(path.base, problem, Key(path.key), until)
+    if walk.network.layout != path.layout:
+        raise ConfigError("problem", "other parameters", "the problem with which the path was walked")
+    rejected = path.state.restore(walk)
+    torch.add(walk.start, torch.from_numpy(path.deltas[-1].copy()).to(walk.start), out=walk.weights)
+    record = _Recorder(walk, problem.probe, path)
+    last = float(path.distance[-1])
+    if (
+        not math.isclose(record.distance(), last, rel_tol=1e-3, abs_tol=1e-6)
+        or problem.stop.steps <= walk.step
+    ):
+        raise ConfigError(
+            "problem",
+            f"distance {record.distance():g} at step {walk.step}",
+            f"the problem of the path, there {last:g}",
+        )
+    stop, state = _go(walk, problem, record, rejected, until)
+    return record.path(copy.deepcopy(path.base), stop, state)
+
+
+def _begun(module: nn.Module, problem: Problem, key: Key, until: int | None) -> Walk:
+    """Return a walk before its first step."""
     if not isinstance(problem, Problem):
         raise ConfigError("problem", type(problem).__name__, "a devnet.fip.Problem")
-    key = as_key(rng)
+    if until is not None:
+        whole("until", until)
     network = Network(module, problem.parameters, problem.counted)
-    reference = Reference.of(network, as_inputs("inputs", problem.inputs, network.weights), key)
     walk = Walk(
         network=network,
         start=network.weights.clone(),
-        reference=reference,
+        reference=Reference.of(network, as_inputs("inputs", problem.inputs, network.weights), key),
         metric=problem.metric,
         objective=problem.objective,
         key=key,
         steps=problem.stop.steps,
     )
     walk.objective.begin(walk)
-    record = _Recorder(walk, problem.probe)
-    stop = _go(walk, problem, record)
-    rows = record.rows
-    return Path(
-        base=copy.deepcopy(module),
-        layout=network.layout,
-        steps=np.array(rows["steps"], dtype=np.int64),
-        deltas=np.stack(rows["deltas"]),
-        distance=np.array(rows["distance"]),
-        objective=np.array(rows["objective"]),
-        weight_distance=np.array(rows["weight_distance"]),
-        sparsity=np.array(rows["sparsity"]),
-        stop=stop,
-        key=key.value,
-    )
+    return walk
 
 
-def _go(walk: Walk, problem: Problem, record: _Recorder) -> Stop:
-    """Take steps until the walk ends, keeping way-points, and return why it ended."""
+def _go(
+    walk: Walk, problem: Problem, record: _Recorder, rejected: int, until: int | None
+) -> tuple[Stop, WalkState | None]:
+    """Take steps until the walk ends or pauses, keeping way-points; return why, and the state at a pause."""
     planned = problem.stop.steps
     marks = {round(planned * k / (problem.keep - 1)) for k in range(problem.keep)}
-    rejected = 0
-    record.keep()
     with progress.task("traverse", planned) as tick:
+        if walk.step:
+            tick(walk.step)
         while True:
             walk.objective.update(walk)
             direction = problem.direction.propose(walk)
@@ -138,9 +200,12 @@ def _go(walk: Walk, problem: Problem, record: _Recorder) -> Stop:
             stop = problem.stop.reason(walk.step, record.keep(), rejected)
             if stop is not None:
                 break
+            if until is not None and walk.step >= until:
+                problem.step.remember(walk)
+                return Stop.PAUSED, WalkState.of(walk, rejected)
     walk.objective.finish(walk)
     record.replace()
-    return stop
+    return stop, None
 
 
 def _move(walk: Walk, problem: Problem, direction: Tensor) -> float:
