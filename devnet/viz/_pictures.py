@@ -17,7 +17,7 @@ from devnet.viz.paths import comparison, method_name, path_curves
 from devnet.viz.pools import owners, pools, tiling
 from devnet.viz.readout import KINDS, readout
 from devnet.viz.story import story
-from devnet.viz.waves import FORMS, wave_frames
+from devnet.viz.waves import form_name, wave_frames
 
 
 @dataclass(frozen=True)
@@ -98,12 +98,12 @@ def _growth(run: Run) -> Iterator[Picture]:
 
 def _waves(run: Run) -> Iterator[Picture]:
     for name, recording in run.recordings.items():
-        form = FORMS[recording.dynamics.form]
+        form = form_name(run.model, name)
         yield Picture(
             "waves",
             f"waves-{name}",
             form[:1].upper() + form[1:],
-            "Frames that follow the longest activity without a pause; below, how many cells fire in each step.",
+            "Frames that follow one wave; below, how many cells fire in each step.",
             f"Frames of firing cells on the sheet under the {form}, and the number of active cells over "
             f"{recording.steps} steps: {recording.active.mean():.0f} of {recording.sheet.n} on average.",
             lambda r=recording: wave_frames(r),

@@ -9,7 +9,7 @@ from typing import Any
 from devnet.spec import ASSUMED, ModelSpec, Spec
 from devnet.viz.paths import method_name
 from devnet.viz.readout import KINDS
-from devnet.viz.waves import FORMS
+from devnet.viz.waves import form_name
 
 TARGETS = {
     "organized": "Units that became pools, share",
@@ -103,12 +103,12 @@ def waves(summary: dict[str, Any], model: ModelSpec) -> Table | None:
     for name in [*(n for n in model.dynamics if n in forms), *(n for n in forms if n not in model.dynamics)]:
         values = [(forms[name].get(key), factor, digits) for key, (_, factor, digits) in columns.items()]
         cells = ("none" if v is None else f"{factor * v:.{digits}f}" for v, factor, digits in values)
-        form = FORMS[model.dynamics[name].form] if name in model.dynamics else name
+        form = form_name(model, name) if name in model.dynamics else name
         table.rows.append((form, *cells))
     return table
 
 
-def pools(summary: dict[str, Any]) -> Table | None:
+def pools(summary: dict[str, Any], model: ModelSpec) -> Table | None:
     """Return pool statistics by what wired them."""
     found = summary.get("pools")
     if not found:
@@ -128,12 +128,19 @@ def pools(summary: dict[str, Any]) -> Table | None:
         row = rows[name]
         units = plus_minus(row["units"], 0) if "units" in row else ""
         cells = (plus_minus(row[k], digits) if k in row else "" for k, (_, digits) in columns.items())
-        if name.startswith("pools") and name[5:].isdigit():
-            words = f"waves, {name[5:]} units"
-        else:
-            words = WIRED.get(name) or f"waves of the {FORMS.get(name, name)}; runs beside, no bar"
-        table.rows.append((words, units, *cells))
+        table.rows.append((_wired_by(name, model), units, *cells))
     return table
+
+
+def _wired_by(name: str, model: ModelSpec) -> str:
+    """Say what wired the units of a row: by its label, or by the name of the learning."""
+    if name in WIRED:
+        return WIRED[name]
+    if name.startswith("pools") and name[5:].isdigit():
+        return f"waves, {name[5:]} units for the read-out"
+    if name in model.learning:
+        return f"{form_name(model, model.learning[name].dynamics)}; runs beside, no bar"
+    return name
 
 
 def readout(summary: dict[str, Any]) -> Table | None:

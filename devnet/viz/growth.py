@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
-from matplotlib.colors import Normalize, to_rgba_array
+from matplotlib.colors import to_rgba_array
 from matplotlib.figure import Figure
 
 from devnet._core.errors import ConfigError
@@ -24,6 +24,7 @@ from devnet.viz.style import (
     UNIT,
     WIDTH,
     Panels,
+    by_birth,
     caption,
     dots,
     panels,
@@ -65,7 +66,7 @@ def growth(sheet: Sheet, *, sweeps: Sequence[int] | None = None, axes: Panels = 
     if not chosen or min(chosen) < 0 or max(chosen) > sheet.sweeps:
         raise ConfigError("sweeps", list(chosen), f"at least one sweep from 0 to {sheet.sweeps}")
     figure, places = panels(axes, len(chosen), size=(WIDTH, 1.85), layout="compressed")
-    norm = Normalize(0, max(1, int(sheet.born.max())))
+    norm = by_birth(sheet)
     colors = AGES(norm(sheet.born))
     edges = np.stack([sheet.positions[sheet.parent], sheet.positions], axis=1)
     size = 0.8 * sheet.spacing
@@ -88,7 +89,9 @@ def growth(sheet: Sheet, *, sweeps: Sequence[int] | None = None, axes: Panels = 
         scale_bar(places[0], sheet)
         if (sheet.emitted <= chosen[-1]).any():
             caption(places[-1], "● layer-II unit", UNIT)
-        bar = figure.colorbar(ScalarMappable(norm, AGES), ax=places, shrink=0.7, pad=0.01, aspect=18)
+        bar = figure.colorbar(
+            ScalarMappable(norm, AGES), ax=places, shrink=0.7, pad=0.01, aspect=18, extend="max"
+        )
         bar.set_label("birth, sweep")
         bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
     return figure

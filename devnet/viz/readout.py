@@ -76,6 +76,7 @@ def dot_rows(place: Axes, rows: Sequence[tuple[str, Mapping[str, Any], bool]], *
             color=INK if ours else MUTED,
         )
     place.set(yticks=range(len(rows)), yticklabels=[name for name, *_ in rows], ylim=(len(rows) - 0.4, -0.6))
+    place.locator_params(axis="x", nbins=6, integer=True)
     place.tick_params(axis="y", length=0, labelcolor=INK)
     place.spines["left"].set_visible(False)
 

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 
 from devnet.sheet import Recording, Sheet, Wiring
 from devnet.viz.learning import times
 from devnet.viz.paths import PathLike
 from devnet.viz.pools import centers, draw_fields, neighbor_colors, spread_units
-from devnet.viz.style import AGES, FIRE, INK, MUTED, OURS, UNIT, dots, sheet_panel, styled
+from devnet.viz.style import AGES, FIRE, INK, MUTED, OURS, UNIT, by_birth, dots, sheet_panel, styled
 from devnet.viz.waves import draw_firing, follow
 
 _BLOCK = 3.05
@@ -61,7 +60,7 @@ def _growth(part: SubFigure, sheet: Sheet) -> None:
     places = _four(part, 1, "One cell grows into two layers")
     curve = sheet.growth_curve
     sweeps = [0, *(int(np.searchsorted(curve, share * sheet.n)) for share in (0.03, 0.4)), int(sheet.sweeps)]
-    colors = AGES(Normalize(0, max(1, int(sheet.born.max())))(sheet.born))
+    colors = AGES(by_birth(sheet)(sheet.born))
     for place, sweep in zip(places, sweeps, strict=True):
         there, up = sheet.born <= sweep, sheet.emitted <= sweep
         cells = int(there.sum())

@@ -19,7 +19,7 @@ import shapely
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection, PolyCollection
-from matplotlib.colors import Colormap, LinearSegmentedColormap, to_rgba_array
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
@@ -115,6 +115,11 @@ def fade(color: str) -> Colormap:
 
 AGES = ramp("viridis", 0.14, 0.92)
 """Early to late."""
+
+
+def by_birth(sheet: Sheet) -> Normalize:
+    """Return the scale of the cells' colors; the few that are born last share its end."""
+    return Normalize(0, max(1, int(np.quantile(sheet.born, 0.98))), clip=True)
 
 
 def panels(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from devnet._core.errors import ConfigError
 from devnet.measure.waves import ACTIVE_SHARE
 from devnet.sheet import Recording
+from devnet.spec import ModelSpec
 from devnet.viz.style import (
     FIRE,
     INK,
@@ -43,46 +44,76 @@ class Shot(NamedTuple):
     window: int
 
 
-def follow(recording: Recording, count: int = 6) -> Shot:
-    """Choose frames that follow the waves of the longest stretch without a pause.
+def form_name(model: ModelSpec, name: str) -> str:
+    """Return what a model's dynamics are called in pictures: its form, and its own name where that tells more."""
+    form = model.dynamics[name].form
+    return FORMS[form] if name == form else f"{FORMS[form]}, {name.replace('_', ' ')}"
 
-    They begin where it does, or in the middle of one that lasts over half of the recording: it never really began.
-    From frame to frame the wave moves by about its own radius, and a frame looks back over half of the time between
-    two, so that the eye can follow.
+
+def _called(recording: Recording) -> str:
+    """Return what the dynamics of a recording are called."""
+    model = recording.sheet.model
+    known = [name for name, spec in model.dynamics.items() if spec == recording.dynamics]
+    return form_name(model, known[0]) if known else FORMS[recording.dynamics.form]
+
+
+def follow(recording: Recording, count: int = 6) -> Shot:
+    """Choose frames that follow one wave on a long way.
+
+    Between two frames the wave moves by little more than its own radius, and a frame looks back over half of the time between
+    them, so that the eye can follow. Of all stretches of activity without a pause the one is taken in which the
+    centroid of the firing cells moves most while they stay together.
 
     Args:
         recording: Who fired when.
         count: Number of frames.
 
     Returns:
-        The frames; where no wave came, they are spread over the whole recording.
+        The frames; where no wave lasts long enough, they are spread over the whole recording.
     """
+    center, spread = _bodies(recording)
     wave = recording.active > ACTIVE_SHARE * recording.sheet.n
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], wave.astype(np.int8), [0]])))
-    if len(edges):
-        longest = np.argmax(edges[1::2] - edges[::2])
-        first, last = int(edges[2 * longest]), int(edges[2 * longest + 1]) - 1
-    else:
-        first, last = 0, recording.steps - 1
-    if len(edges) and last - first > recording.steps / 2:
-        first = (first + last) // 2
-    gap = (last - first) / count
-    if len(edges) and last > first:
-        radius, speed = _motion(recording, first, last)
-        gap = min(gap, radius / speed) if speed > 0 else gap
-    steps = np.minimum(np.round(first + gap * (np.arange(count) + 0.4)), last).astype(int)
-    return Shot(tuple(steps.tolist()), max(1, round(gap / 2)))
+    radius = float(np.median(spread[wave])) if wave.any() else 0.0
+    best, shot = 0.0, None
+    for gap in _GAPS:
+        starts = _starts(wave, gap * (count - 1))
+        if not len(starts) or count < 2:
+            continue
+        steps = starts[:, None] + gap * np.arange(count)
+        way = np.hypot(*np.diff(center[steps], axis=1).transpose(2, 0, 1))
+        across = np.hypot(*(center[steps[:, -1]] - center[steps[:, 0]]).T)
+        torn = np.maximum(0.0, spread[steps] - 1.3 * radius).sum(axis=1)
+        worth = (way - 2.0 * np.maximum(0.0, way - _WAY * radius)).sum(axis=1) + 2.0 * across - 3.0 * torn
+        if worth.max() > 1.05 * best:  # a wider pace must be worth it: over long gaps chance looks like a way
+            best, first = float(worth.max()), int(np.argmax(worth))
+            shot = Shot(tuple(steps[first].tolist()), max(1, round(gap / 2)))
+    if shot is None:
+        steps = np.linspace(0, recording.steps - 1, count + 2)[1:-1].astype(int)
+        shot = Shot(tuple(steps.tolist()), max(1, recording.steps // (4 * count)))
+    return shot
 
 
-def _motion(recording: Recording, first: int, last: int) -> tuple[float, float]:
-    """Return the median rms radius of what fires in a step, and the median way of its centroid per step."""
-    begin, end = np.searchsorted(recording.time, [first, last + 1])
-    step, place = recording.time[begin:end] - first, recording.sheet.positions[recording.cell[begin:end]]
-    count = np.bincount(step)
-    center = np.stack([np.bincount(step, place[:, axis]) / count for axis in (0, 1)], axis=1)
-    spread = np.bincount(step, ((place - center[step]) ** 2).sum(axis=1)) / count
-    way = np.hypot(*np.diff(center, axis=0).T)
-    return float(np.median(np.sqrt(spread))), float(np.median(way))
+_GAPS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 25, 30, 40, 50, 60, 80, 100, 150, 200, 300)
+_WAY = 1.3
+"""Way between two frames, in rms radii of a wave, that is best to follow."""
+
+
+def _starts(wave: Bool[np.ndarray, " steps"], span: int) -> Int[np.ndarray, " k"]:
+    """Return the steps from which a wave is there for ``span`` steps more without a pause."""
+    pauses = np.concatenate([[0], np.cumsum(~wave)])
+    if span >= len(wave):
+        return np.empty(0, dtype=np.int64)
+    return np.flatnonzero(pauses[span + 1 :] == pauses[: len(wave) - span])
+
+
+def _bodies(recording: Recording) -> tuple[Float[np.ndarray, "steps 2"], Float[np.ndarray, " steps"]]:
+    """Return centroid and rms radius of the cells that fire in each step; 0 where none does."""
+    step, place = recording.time, recording.sheet.positions[recording.cell]
+    count = np.maximum(recording.active, 1)
+    sums = [np.bincount(step, place[:, axis], minlength=recording.steps) for axis in (0, 1)]
+    center = np.stack(sums, axis=1) / count[:, None]
+    square = np.bincount(step, ((place - center[step]) ** 2).sum(axis=1), minlength=recording.steps)
+    return center, np.sqrt(square / count)
 
 
 @styled
@@ -102,7 +133,7 @@ def wave_frames(
     Args:
         recording: Who fired when.
         count: Number of frames, where no steps are given.
-        steps: Steps to be shown, or None to follow the longest wave from its start.
+        steps: Steps to be shown, or None to follow a wave on a long way.
         window: Steps that a frame looks back, its own counted; None: half of the time between two frames.
         axes: One Axes a frame, or None for a new figure with the activity over time below them.
 
@@ -131,8 +162,7 @@ def wave_frames(
     if below is not None:
         scale_bar(places[0], recording.sheet)
         span = "" if window == 1 else f"; firing fades over {window} steps"
-        form = FORMS[recording.dynamics.form]
-        below.set_title(f"{form}{span}; upright lines: the frames above", color=MUTED)
+        below.set_title(f"{_called(recording)}{span}; upright lines: the frames above", color=MUTED)
     return figure
 
 
@@ -184,7 +214,7 @@ def activity(recording: Recording, *, axes: Panels = None) -> Figure:
     """
     figure, (place,) = panels(axes, 1, size=(WIDTH, 1.2))
     _draw_activity(place, recording)
-    place.set_title(FORMS[recording.dynamics.form], color=MUTED)
+    place.set_title(_called(recording), color=MUTED)
     return figure
 
 
