@@ -37,6 +37,7 @@ from devnet.fip._place import ToWeights as ToWeights  # noqa: E402
 from devnet.fip._problem import Problem as Problem  # noqa: E402
 from devnet.fip._resilience import Resilience as Resilience  # noqa: E402
 from devnet.fip._resilience import resilience as resilience  # noqa: E402
+from devnet.fip._running import recalibrate as recalibrate  # noqa: E402
 from devnet.fip._saliency import Magnitude as Magnitude  # noqa: E402
 from devnet.fip._saliency import MetricSaliency as MetricSaliency  # noqa: E402
 from devnet.fip._saliency import Saliency as Saliency  # noqa: E402

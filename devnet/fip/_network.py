@@ -12,6 +12,7 @@ from torch.func import functional_call
 from devnet._core.errors import ConfigError
 from devnet.fip._layout import Layout, layout_of
 
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 CHUNK = 2048  # examples a forward pass without gradient takes at once
 
 
@@ -31,11 +32,32 @@ def seeded(outputs: Tensor, seed: Tensor) -> Tensor:
     return torch.dot(outputs.reshape(-1), seed.reshape(-1))
 
 
+def _refuse_unsteady(module: nn.Module) -> None:
+    """Refuse modules whose outputs in evaluation mode depend on more than weights, buffers and the example.
+
+    Args:
+        module: A copy that was put into evaluation mode.
+
+    Raises:
+        ConfigError: A part stays in training mode, or normalizes by the statistics of the batch.
+    """
+    for name, part in module.named_modules():
+        if part.training:
+            raise ConfigError("module", f"{name} in training mode", "a module whose parts all obey eval()")
+        if isinstance(part, BATCH_NORMS) and part.running_mean is None:
+            raise ConfigError(
+                "module",
+                f"{name} without running statistics",
+                "batch normalization that tracks its statistics",
+            )
+
+
 class Network:
     """The network that walks: a deep copy of the user's module in evaluation mode.
 
     Evaluation mode is the stated policy: dropout is off, batch-norm statistics are those of the module and stay as
-    they are. Buffers and parameters that do not move are those of the copy; the user's module is never touched.
+    they are (``recalibrate`` measures them anew, beside a path). A module that draws numbers, normalizes by the batch
+    or changes its buffers all the same is refused. Buffers and parameters that do not move are those of the copy; the user's module is never touched.
 
     Attributes:
         module: The copy.
@@ -50,6 +72,7 @@ class Network:
             raise ConfigError("module", type(module).__name__, "a torch.nn.Module")
         self.layout: Layout = layout_of(module, parameters, counted)
         self.module = copy.deepcopy(module).eval()
+        _refuse_unsteady(self.module)
         self._moving: list[Tensor] = []
         mine = dict(self.module.named_parameters())
         self.weights = self.layout.join({n: p.detach() for n, p in mine.items()})

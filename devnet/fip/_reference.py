@@ -97,6 +97,8 @@ class Reference:
             ConfigError: The network fails on these inputs, or its outputs are not finite floating-point numbers
                 ``[N, ..., C]``, or differ from one call to the next.
         """
+        dense = {n: b for n, b in network.module.named_buffers() if b.layout is torch.strided}
+        buffers = {n: b.clone() for n, b in dense.items()}
         try:
             outputs = network.outputs(inputs)
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
@@ -111,6 +113,11 @@ class Reference:
         few = inputs[:16]
         if not torch.equal(network.outputs(few), network.outputs(few)):
             raise ConfigError("module", "a random output", "a module that draws nothing in evaluation mode")
+        for name, buffer in network.module.named_buffers():
+            if name in buffers and not torch.equal(buffer, buffers[name]):
+                raise ConfigError(
+                    "module", f"buffer {name} that changes", "a module whose buffers stay in evaluation mode"
+                )
         return Reference(inputs, outputs, key)
 
     def __len__(self) -> int:
