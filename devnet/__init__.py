@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from devnet import data as data
+    from devnet import export as export
     from devnet import fip as fip
     from devnet import measure as measure
     from devnet import tasks as tasks
@@ -58,7 +60,7 @@ _ROOM_OF = {
     "to_torch": "export",
     "traverse": "fip",
 }
-_ROOMS = ("export", "fip", "measure", "tasks", "viz")
+_ROOMS = ("data", "export", "fip", "measure", "tasks", "viz")
 
 __all__ = ["__version__", *_ROOM_OF, *_ROOMS]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
 

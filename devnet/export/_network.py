@@ -233,23 +233,28 @@ class GrownNetwork(nn.Module):
         return self.readout((self.features(x) - self.feature_mean) / self.feature_scale)
 
     @torch.no_grad()
-    def fit_scaling(self, x: Float[Tensor, "N ..."]) -> None:
+    def fit_scaling(self, x: Any) -> Self:
         """Set ``feature_mean`` and ``feature_scale`` so that each feature has mean 0 and standard deviation 1 on x.
 
         Args:
-            x: Examples; a feature that is constant over them keeps the scale 1.
+            x: Examples ``[N, ...]``, a tensor or array; a feature that is constant over them keeps the scale 1.
+
+        Returns:
+            The module itself.
 
         Raises:
             ConfigError: No example, or the input has another shape.
         """
         if len(x) == 0:
             raise ConfigError("x", "no example", "at least one example")
-        features = torch.cat([self.features(part) for part in x.split(CHUNK)]).double()
+        examples = (x if isinstance(x, Tensor) else torch.from_numpy(np.array(x))).to(self.feature_mean)
+        features = torch.cat([self.features(part) for part in examples.split(CHUNK)]).double()
         spread = features.std(dim=0, correction=0)
         # What rounding leaves of a constant feature is no spread.
         constant = spread <= 1e-6 * features.abs().amax(dim=0)
         self.feature_mean.copy_(features.mean(dim=0))
         self.feature_scale.copy_(torch.where(constant, torch.ones_like(spread), spread))
+        return self
 
 
 def _index_connections(network: GrownNetwork, _keys: object = None) -> None:
