@@ -82,7 +82,7 @@ class _Ours:
 
 def _against_brian2(form: str, n: int, steps: int) -> list[float]:
     """Return how many times faster we are, per pair: ours with learning, Brian2's C++ program with waves alone."""
-    from devnet.backends.brian2_ import run_standalone
+    from devnet.backends.brian2_ import standalone
 
     sheet = square_sheet(n, 4.0 if form == "leaky" else 1.0)  # M20's retina: 1600 cells on 20 x 20
     ours = _Ours(
@@ -93,11 +93,8 @@ def _against_brian2(form: str, n: int, steps: int) -> list[float]:
         sheet.model.learning["rate_map"].rule,
     )
     waves = State(ours.state.cells.copy(), ours.state.fired.copy(), ours.state.step)
-    ratios: list[float] = []
-    for _ in range(REPEATS):
-        theirs = run_standalone(ours.model, steps, state=waves)
-        ratios.append(theirs.seconds / steps / ours.seconds_a_step(4 * steps))
-    return ratios
+    with standalone(ours.model, steps, state=waves) as run:
+        return [run().seconds / steps / ours.seconds_a_step(4 * steps) for _ in range(REPEATS)]
 
 
 def _against_cython(n: int, steps: int) -> list[float]:

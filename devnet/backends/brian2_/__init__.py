@@ -3,3 +3,4 @@
 from devnet.backends.brian2_.network import to_brian2 as to_brian2
 from devnet.backends.brian2_.network import wiring_synapses as wiring_synapses
 from devnet.backends.brian2_.standalone import run_standalone as run_standalone
+from devnet.backends.brian2_.standalone import standalone as standalone

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -35,15 +37,16 @@ class StandaloneRun:
     seconds: float
 
 
-def run_standalone(
+@contextmanager
+def standalone(
     model: SheetModel,
     steps: int,
     *,
     state: State | None = None,
     noise: Float[np.ndarray, "steps n"] | None = None,
     flags: Sequence[str] | None = None,
-) -> StandaloneRun:
-    """Run the waves of a sheet in Brian2's ``cpp_standalone`` on one thread, without learning.
+) -> Generator[Callable[[], StandaloneRun]]:
+    """Build the waves of a sheet as a program of Brian2's ``cpp_standalone``: one thread, no learning.
 
     Noise is handed to the program as an array, so Brian2 does not spend time on drawing it: 8 n bytes for each
     ``model.hold`` steps. Everything is written to a temporary directory that is removed.
@@ -55,8 +58,8 @@ def run_standalone(
         noise: Standard Gaussians to use instead of the model's own stream, one row a step.
         flags: Compiler flags; None takes Brian2's own, which are the fastest and let the compiler reorder sums.
 
-    Returns:
-        Spikes, last state and times.
+    Yields:
+        A function that runs the program, the same stretch at each call, and returns what it did.
 
     Raises:
         ConfigError: No steps.
@@ -87,20 +90,43 @@ def run_standalone(
             monitor = b.SpikeMonitor(built.cells, name="devnet_spikes")
             built.network(monitor).run(steps * built.dt, namespace={})
             device.build(directory=folder, run=False, with_output=False)
-            built_at = perf_counter()
-            device.run(folder, "results", with_output=False, run_args=[])
-            ran_at = perf_counter()
-            time = first + np.rint(np.asarray(monitor.t_) / float(built.dt)).astype(np.int32)
-            cell = np.array(monitor.i, dtype=np.int32)
-            cells = [np.array(built.cells.variables[name].get_value()) for name in model.form.state]
-            seconds = float(device._last_run_time)
+            build_seconds = perf_counter() - began
+
+            def run() -> StandaloneRun:
+                started = perf_counter()
+                device.run(folder, "results", with_output=False, run_args=[])
+                program_seconds = perf_counter() - started
+                time = first + np.rint(np.asarray(monitor.t_) / float(built.dt)).astype(np.int32)
+                cell = np.array(monitor.i, dtype=np.int32)
+                cells = [np.array(built.cells.variables[name].get_value()) for name in model.form.state]
+                fired = np.zeros(model.n, dtype=bool)
+                fired[cell[time == last - 1]] = True
+                return StandaloneRun(
+                    Spikes(time, cell),
+                    State(np.stack(cells), fired, last),
+                    build_seconds,
+                    program_seconds,
+                    float(device._last_run_time),
+                )
+
+            yield run
         finally:
             b.devices.reset_device()
             device.reinit()
             for name, value in before.items():
                 b.prefs[name] = value
-    fired = np.zeros(model.n, dtype=bool)
-    fired[cell[time == last - 1]] = True
-    return StandaloneRun(
-        Spikes(time, cell), State(np.stack(cells), fired, last), built_at - began, ran_at - built_at, seconds
-    )
+
+
+def run_standalone(model: SheetModel, steps: int, **options: Any) -> StandaloneRun:
+    """Build and run the waves of a sheet once in Brian2's ``cpp_standalone``.
+
+    Args:
+        model: What runs.
+        steps: How many steps.
+        **options: As ``standalone`` takes them.
+
+    Returns:
+        Spikes, last state and times.
+    """
+    with standalone(model, steps, **options) as run:
+        return run()
