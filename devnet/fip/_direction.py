@@ -63,10 +63,14 @@ class PenalizedGradient(Direction):
             }
             walk.scratch["gradient"] = memory
         inputs, outputs = walk.reference.take(memory["batches"][walk.step])
-        live = walk.network(inputs)
-        # The seed of the backward pass in closed form: minus the derivative of the mean divergence.
-        seed = walk.metric.residual(live.detach(), outputs).div_(-len(inputs))
-        direction = walk.network.gradient(live, seed, out=memory["out"])
+
+        def part(rows: slice, out: Tensor | None) -> Tensor:
+            live = walk.network(inputs[rows])
+            # The seed of the backward pass in closed form: minus the derivative of the mean divergence.
+            seed = walk.metric.residual(live.detach(), outputs[rows]).div_(-len(inputs))
+            return walk.network.gradient(live, seed, out=out)
+
+        direction = walk.network.summed(len(inputs), part, memory["out"])
         if self.penalty:
             direction.sub_(walk.objective.value_and_grad(walk)[1], alpha=self.penalty)
         return direction

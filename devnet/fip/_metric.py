@@ -19,10 +19,11 @@ from typing import final
 
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from devnet.fip._checks import within
-from devnet.fip._network import Network, seeded
+from devnet.fip._inputs import Batch
+from devnet.fip._linear import Linearization
+from devnet.fip._network import Network
 
 
 class Metric(ABC):
@@ -58,7 +59,7 @@ class Metric(ABC):
         return 1
 
     @final
-    def at(self, network: Network, inputs: Tensor) -> LocalMetric:
+    def at(self, network: Network, inputs: Batch) -> LocalMetric:
         """Return the metric tensor at the present weights of a network.
 
         Args:
@@ -83,31 +84,31 @@ class LocalMetric:
         outputs: The outputs at that point.
     """
 
-    def __init__(self, metric: Metric, network: Network, inputs: Tensor) -> None:
+    def __init__(self, metric: Metric, network: Network, inputs: Batch) -> None:
         self.metric = metric
         self.network = network
         self.inputs = inputs
         self._count = len(inputs)
-        # Plain autograd, not torch.func.vjp: that one loads the compiler, over a second in every process.
-        self._weights = network.weights.detach().clone().requires_grad_()
-        with sdpa_kernel(SDPBackend.MATH):  # fused attention cannot be differentiated twice
-            self._live = network.function(inputs)(self._weights)
-        self.outputs: Tensor = self._live.detach()
-        self.weights: Tensor = self._weights.detach()
-        self._transpose: tuple[Tensor, Tensor] | None = None
+        self.weights: Tensor = network.weights.detach().clone()
+        self._whole: Linearization | None = None
+        self.outputs: Tensor = torch.cat(network.parts(self._count, lambda rows: self._linear(rows).outputs))
+
+    def _linear(self, rows: slice) -> Linearization:
+        """Return the linearization on some of the inputs; that on all of them at once is kept."""
+        if rows.stop - rows.start < self._count:
+            self._whole = None
+            return Linearization(self.network, self.weights, self.inputs[rows])
+        if self._whole is None:
+            self._whole = Linearization(self.network, self.weights, self.inputs)
+        return self._whole
 
     def jacobian_mv(self, v: Tensor) -> Tensor:
         """Return ``J v``: the first-order change of the outputs, ``[N, ..., C]``."""
-        if self._transpose is None:
-            # u -> J^T u is linear, so its own transpose is v -> J v, and either graph is built only once.
-            u = torch.zeros_like(self.outputs).requires_grad_()
-            self._transpose = u, _pull(self._live, self._weights, u, create_graph=True)
-        u, pulled = self._transpose
-        return _pull(pulled, u, v)
+        return torch.cat(self.network.parts(self._count, lambda rows: self._linear(rows).mv(v)))
 
     def jacobian_rmv(self, u: Tensor) -> Tensor:
         """Return ``J^T u``: output vectors pulled back to the weights, ``[P]``."""
-        return _pull(self._live, self._weights, u)
+        return self.network.summed(self._count, lambda rows, _: self._linear(rows).rmv(u[rows]))
 
     def mv(self, v: Tensor) -> Tensor:
         """Return ``g v``.
@@ -154,11 +155,6 @@ class LocalMetric:
             square = self.jacobian_rmv(self.metric.factor_mv(self.outputs, probe)).square_()
             total = total.add_(square) if total.numel() else square
         return total / (len(signs) * self._count)
-
-
-def _pull(outputs: Tensor, inputs: Tensor, seed: Tensor, *, create_graph: bool = False) -> Tensor:
-    """Return the transposed Jacobian of ``outputs`` by ``inputs`` times ``seed``, keeping the graph."""
-    return torch.autograd.grad(seeded(outputs, seed), inputs, retain_graph=True, create_graph=create_graph)[0]
 
 
 def _sum_but_first(x: Tensor) -> Tensor:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from devnet._core.errors import ConfigError
+from devnet._core.errors import ConfigError, ResourceError
+from devnet.fip._inputs import Batch, arguments, call
 from devnet.fip._layout import Layout, layout_of
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -30,6 +32,11 @@ def seeded(outputs: Tensor, seed: Tensor) -> Tensor:
         Their inner product.
     """
     return torch.dot(outputs.reshape(-1), seed.reshape(-1))
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """Return whether PyTorch failed for want of memory; its allocator on the CPU has no type for that."""
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 def _refuse_unsteady(module: nn.Module) -> None:
@@ -63,6 +70,7 @@ class Network:
         module: The copy.
         layout: Its moving parameters.
         weights: The flat vector they are views of, ``[P]``.
+        micro_batch: Examples that are known not to be too many for a forward and backward pass.
     """
 
     def __init__(
@@ -73,6 +81,7 @@ class Network:
         self.layout: Layout = layout_of(module, parameters, counted)
         self.module = copy.deepcopy(module).eval()
         _refuse_unsteady(self.module)
+        self.micro_batch: int = sys.maxsize
         self._moving: list[Tensor] = []
         mine = dict(self.module.named_parameters())
         self.weights = self.layout.join({n: p.detach() for n, p in mine.items()})
@@ -84,11 +93,11 @@ class Network:
                 parameter.data = views[name]
                 self._moving.append(parameter)
 
-    def __call__(self, inputs: Tensor) -> Tensor:
+    def __call__(self, inputs: Batch) -> Tensor:
         """Return the outputs at the present weights, ``[N, ..., C]``."""
-        return self.module(inputs)
+        return call(self.module, inputs)
 
-    def outputs(self, inputs: Tensor) -> Tensor:
+    def outputs(self, inputs: Batch) -> Tensor:
         """Return the outputs at the present weights without a graph, in chunks.
 
         Args:
@@ -100,21 +109,79 @@ class Network:
         Raises:
             ConfigError: The module returns something else.
         """
-        with torch.no_grad():
-            parts = [self.module(chunk) for chunk in inputs.split(CHUNK)]
-        for part, chunk in zip(parts, inputs.split(CHUNK), strict=True):
-            if not isinstance(part, Tensor) or part.ndim < 2 or len(part) != len(chunk):
-                held = tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__
-                raise ConfigError("module", held, "a module whose output is one tensor [N, ..., C]")
-        return torch.cat(parts)
 
-    def function(self, inputs: Tensor) -> Callable[[Tensor], Tensor]:
+        def part(rows: slice) -> Tensor:
+            with torch.no_grad():
+                given = call(self.module, inputs[rows])
+            if not isinstance(given, Tensor) or given.ndim < 2 or len(given) != len(inputs[rows]):
+                held = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
+                raise ConfigError("module", held, "a module whose output is one tensor [N, ..., C]")
+            return given
+
+        return torch.cat(self.parts(len(inputs), part, CHUNK))
+
+    def function(self, inputs: Batch) -> Callable[[Tensor], Tensor]:
         """Return the outputs on fixed inputs as a pure function of the flat weights (for torch.func)."""
 
         def outputs(flat: Tensor) -> Tensor:
-            return functional_call(self.module, self.layout.split(flat), (inputs,))
+            return functional_call(self.module, self.layout.split(flat), *arguments(inputs))
 
         return outputs
+
+    def parts(self, count: int, run: Callable[[slice], Tensor], most: int = sys.maxsize) -> list[Tensor]:
+        """Run over consecutive examples, all at once where memory lets it.
+
+        Where the device runs out of memory, the micro-batch is halved, for good, and the run begins again.
+
+        Args:
+            count: Number of examples.
+            run: Called with ``slice(first, last)``.
+            most: Examples at once that are not to be exceeded anyway.
+
+        Returns:
+            What the runs returned, in order.
+
+        Raises:
+            ResourceError: A single example does not fit.
+            RuntimeError: The module failed otherwise.
+        """
+        while True:
+            size = min(count, most, self.micro_batch)
+            try:
+                return [run(slice(a, min(a + size, count))) for a in range(0, count, size)]
+            except RuntimeError as error:
+                if not _is_out_of_memory(error):
+                    raise
+                if size == 1:
+                    raise ResourceError(f"a single example does not fit into memory: {error}") from error
+            # Outside of the handler: what the failed run held is free by now.
+            self.micro_batch = -(-size // 2)
+            if self.weights.is_cuda:
+                torch.cuda.empty_cache()
+
+    def summed(
+        self, count: int, run: Callable[[slice, Tensor | None], Tensor], out: Tensor | None = None
+    ) -> Tensor:
+        """Return the sum over micro-batches of what a run returns; see ``parts``.
+
+        Args:
+            count: Number of examples.
+            run: Called with ``slice(first, last)`` and a vector to fill, or None for a new one.
+            out: Vector for the sum, or None.
+
+        Returns:
+            The sum.
+        """
+        total: list[Tensor] = []
+
+        def part(rows: slice) -> Tensor:
+            if rows.start == 0:
+                total[:] = [run(rows, out)]
+            else:
+                total[0].add_(run(rows, None))
+            return total[0]
+
+        return self.parts(count, part)[-1]
 
     def gradient(self, outputs: Tensor, seed: Tensor | None = None, out: Tensor | None = None) -> Tensor:
         """Return ``J^T seed``: a gradient with respect to the flat weights.

@@ -21,7 +21,8 @@ class Problem:
     """All that ``traverse`` needs to know beside the module and a seed.
 
     Attributes:
-        inputs: Reference inputs ``[N, ...]``, tensor or array; labels are never needed.
+        inputs: Reference inputs ``[N, ...]``, tensor or array; a tuple of them, or a mapping from argument names, for
+            modules that take several. Labels are never needed.
         objective: The secondary goal.
         metric: How far two outputs are apart.
         direction: How metric and objective make a direction.

@@ -12,39 +12,11 @@ from torch import Tensor
 from devnet._core.errors import ConfigError
 from devnet._core.random import Key
 from devnet.fip._batches import Batches
+from devnet.fip._inputs import Batch
 from devnet.fip._network import Network
 
 
-def as_inputs(field: str, inputs: Any, like: Tensor) -> Tensor:
-    """Return inputs as a tensor on the network's device; floating inputs take the network's type.
-
-    Args:
-        field: Argument name that an error shall show.
-        inputs: Tensor or NumPy array with examples along the first dimension.
-        like: A tensor of the network's type and device.
-
-    Returns:
-        The tensor.
-
-    Raises:
-        ConfigError: Neither, no example, or numbers that are not finite.
-    """
-    if isinstance(inputs, np.ndarray):
-        inputs = torch.from_numpy(np.array(inputs))
-    if not isinstance(inputs, Tensor) or inputs.ndim < 1 or len(inputs) == 0:
-        held = tuple(inputs.shape) if isinstance(inputs, Tensor) else type(inputs).__name__
-        raise ConfigError(
-            field, held, "a tensor or array with at least one example along its first dimension"
-        )
-    if inputs.is_floating_point():
-        inputs = inputs.to(like)
-        if not bool(inputs.isfinite().all()):
-            raise ConfigError(field, "inputs with NaN or infinity", "finite numbers")
-        return inputs
-    return inputs.to(like.device)
-
-
-def as_labels(field: str, labels: Any, inputs: Tensor) -> Tensor:
+def as_labels(field: str, labels: Any, inputs: Batch) -> Tensor:
     """Return class numbers as a tensor beside their inputs.
 
     Args:
@@ -72,17 +44,17 @@ class Reference:
     """Inputs and the cached outputs of the frozen network, drawn in a reproducible order.
 
     Attributes:
-        inputs: ``[N, ...]``.
+        inputs: ``[N, ...]``, one tensor or several.
         outputs: What the network answered before it moved, ``[N, ..., C]``.
         key: Source of the order of mini-batches.
     """
 
-    inputs: Tensor
+    inputs: Batch
     outputs: Tensor
     key: Key
 
     @staticmethod
-    def of(network: Network, inputs: Tensor, key: Key) -> Reference:
+    def of(network: Network, inputs: Batch, key: Key) -> Reference:
         """Ask a network for its outputs, once.
 
         Args:
@@ -124,7 +96,7 @@ class Reference:
         """Number of examples."""
         return len(self.inputs)
 
-    def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
+    def take(self, index: Tensor) -> tuple[Batch, Tensor]:
         """Return inputs and outputs of the numbered examples."""
         return self.inputs.index_select(0, index), self.outputs.index_select(0, index)
 
@@ -132,7 +104,7 @@ class Reference:
         """Return the order of mini-batches that a stream of that name gives."""
         return Batches(self.key.stream(stream), len(self), size, self.inputs.device)
 
-    def draw(self, stream: str, step: int, size: int) -> tuple[Tensor, Tensor]:
+    def draw(self, stream: str, step: int, size: int) -> tuple[Batch, Tensor]:
         """Return a random subset without repetition; all examples in order where there are no more than ``size``."""
         if size >= len(self):
             return self.inputs, self.outputs

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from devnet._core.errors import ConfigError
 from devnet.fip._checks import whole
+from devnet.fip._inputs import as_inputs, call
 from devnet.fip._network import BATCH_NORMS
-from devnet.fip._reference import as_inputs
 
 
 def recalibrate(module: nn.Module, inputs: Any, *, batch: int = 256) -> nn.Module:
@@ -49,8 +50,8 @@ def recalibrate(module: nn.Module, inputs: Any, *, batch: int = 256) -> nn.Modul
         norm.momentum = None  # a plain average over the passes
         norm.train()
     with torch.no_grad():
-        for part in x.tensor_split(max(1, -(-len(x) // batch))):
-            fresh(part)
+        for rows in np.array_split(np.arange(len(x)), max(1, -(-len(x) // batch))):
+            call(fresh, x[int(rows[0]) : int(rows[-1]) + 1])
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     for mine, theirs in zip(fresh.modules(), module.modules(), strict=True):

@@ -12,8 +12,10 @@ from devnet._core.errors import ConfigError
 from devnet._core.random import Key
 from devnet.fip._batches import Batches
 from devnet.fip._checks import whole
+from devnet.fip._inputs import Batch, as_inputs
+from devnet.fip._network import Network
 from devnet.fip._objective import Objective
-from devnet.fip._reference import as_inputs, as_labels
+from devnet.fip._reference import as_labels
 from devnet.fip._walk import Walk
 
 
@@ -70,19 +72,33 @@ class NewTask(Objective):
 
     def value_and_grad(self, walk: Walk) -> tuple[Tensor, Tensor]:
         """Return the cross-entropy on the mini-batch of this step, and its gradient."""
-        parts = []
+        total, gradient = walk.weights.new_zeros(()), torch.zeros_like(walk.weights)
+        for x, y, batches in walk.scratch["task"]:
+            index = batches[walk.step]
+            value, slope = _cross_entropy(walk.network, x.index_select(0, index), y.index_select(0, index))
+            total, gradient = total + value, gradient.add_(slope)
+        return total, gradient
+
+
+def _cross_entropy(network: Network, x: Batch, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean cross-entropy and its gradient."""
+    values: list[Tensor] = []
+
+    def part(rows: slice, out: Tensor | None) -> Tensor:
+        if rows.start == 0:
+            values.clear()
         with torch.enable_grad():
-            for x, y, batches in walk.scratch["task"]:
-                index = batches[walk.step]
-                live = walk.network(x.index_select(0, index))
-                parts.append(nn.functional.cross_entropy(live, y.index_select(0, index)))
-            loss = torch.stack(parts).sum()
-        return loss.detach(), walk.network.gradient(loss)
+            loss = nn.functional.cross_entropy(network(x[rows]), y[rows], reduction="sum") / len(x)
+            values.append(loss.detach())
+            return network.gradient(loss, out=out)
+
+    gradient = network.summed(len(x), part)
+    return torch.stack(values).sum(), gradient
 
 
 def _source(
     what: str, inputs: Any, labels: Any, batch: int, walk: Walk, stream: str
-) -> tuple[Tensor, Tensor, Batches]:
+) -> tuple[Batch, Tensor, Batches]:
     """Check labelled examples and return them with the order of their mini-batches."""
     x = as_inputs(f"{what}.inputs", inputs, walk.weights)
     y = as_labels(f"{what}.labels", labels, x)

@@ -14,10 +14,11 @@ from devnet._core import progress
 from devnet._core.errors import ConfigError, HealthError
 from devnet._core.random import Key, as_key
 from devnet.fip._checks import whole
+from devnet.fip._inputs import as_inputs
 from devnet.fip._network import Network
 from devnet.fip._path import Path, as_delta
 from devnet.fip._problem import Problem
-from devnet.fip._reference import Reference, as_inputs
+from devnet.fip._reference import Reference
 from devnet.fip._state import WalkState
 from devnet.fip._stop import Stop
 from devnet.fip._walk import Walk
@@ -96,10 +97,11 @@ def traverse(module: nn.Module, problem: Problem, *, rng: Any = None, until: int
 
     The module is copied and never touched. Its copy runs in evaluation mode: dropout is off and batch-norm statistics
     stay as they are; a module that draws random numbers all the same is refused. Buffers, and parameters that are not
-    to move, keep their values.
+    to move, keep their values. Where the device runs out of memory, micro-batches are halved; results stay the same up
+    to the rounding of sums.
 
     Args:
-        module: Any network that maps one tensor ``[N, ...]`` to one tensor ``[N, ..., C]``.
+        module: Any network that maps a tensor ``[N, ...]``, or several, to one tensor ``[N, ..., C]``.
         problem: What shall stay, where to go, and how.
         rng: Seed, generator or key (SPEC 7). One key gives one path, bit for bit, on one device and thread count.
             PyTorch's global generator is not used.

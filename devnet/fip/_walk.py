@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from devnet._core.random import Key
+from devnet.fip._inputs import Batch
 from devnet.fip._metric import Metric
 from devnet.fip._network import Network
 from devnet.fip._reference import Reference
@@ -59,7 +60,7 @@ class Walk:
         """Share of the planned steps taken, 0 to 1."""
         return self.step / self.steps
 
-    def distance(self, inputs: Tensor, outputs: Tensor) -> float:
+    def distance(self, inputs: Batch, outputs: Tensor) -> float:
         """Return the functional distance: mean divergence of the live outputs from cached ones.
 
         Args:

@@ -16,7 +16,8 @@ from devnet._core.random import Key, as_key
 from devnet.fip import Adam, Network
 from devnet.fip._batches import Batches
 from devnet.fip._checks import whole
-from devnet.fip._reference import as_inputs, as_labels
+from devnet.fip._inputs import as_inputs, call
+from devnet.fip._reference import as_labels
 
 
 def train_classifier(
@@ -132,8 +133,8 @@ def accuracy(module: nn.Module, inputs: Any, labels: Any) -> float:
     try:
         with torch.no_grad():
             right = sum(
-                int((module(a).argmax(-1) == b).sum())
-                for a, b in zip(x.split(2048), y.split(2048), strict=True)
+                int((call(module, x[a : a + 2048]).argmax(-1) == y[a : a + 2048]).sum())
+                for a in range(0, len(x), 2048)
             )
     finally:
         module.train(training)
