@@ -7,10 +7,12 @@ favor. Ours learns, theirs runs the waves alone, with noise handed to it for not
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -89,7 +91,7 @@ def _against_brian2(form: str, n: int, steps: int) -> list[float]:
         form,
         sheet,
         UNITS,
-        backend_of("numba"),
+        backend_of("numba", "fast"),
         sheet.model.learning["rate_map"].rule,
     )
     waves = State(ours.state.cells.copy(), ours.state.fired.copy(), ours.state.step)
@@ -99,7 +101,7 @@ def _against_brian2(form: str, n: int, steps: int) -> list[float]:
 
 def _against_cython(n: int, steps: int) -> list[float]:
     sheet = square_sheet(n, 1.0)
-    ours = _Ours("rate_map", sheet, UNITS, backend_of("numba"), sheet.model.learning["rate_map"].rule)
+    ours = _Ours("rate_map", sheet, UNITS, backend_of("numba", "fast"), sheet.model.learning["rate_map"].rule)
     theirs: Any = backend_of("brian2")
     state = State(ours.state.cells.copy(), ours.state.fired.copy(), ours.state.step)
     theirs.advance(ours.model, state, 10)
@@ -113,13 +115,13 @@ def _against_cython(n: int, steps: int) -> list[float]:
 def _g19_learning() -> list[float]:
     sheet = square_sheet(3200, 3200 / 32**2)
     published = load_model("raghavan2019_grown_pooling").learning["izhikevich"].rule
-    ours = _Ours("izhikevich", sheet, 400, backend_of("numba"), published)
+    ours = _Ours("izhikevich", sheet, 400, backend_of("numba", "fast"), published)
     return [ours.seconds_a_step(4096) * 1e3 for _ in range(REPEATS)]
 
 
 def _floor(n: int) -> list[float]:
     sheet = square_sheet(n, 1.0)
-    ours = _Ours("rate_map", sheet, UNITS, backend_of("numba"), sheet.model.learning["rate_map"].rule)
+    ours = _Ours("rate_map", sheet, UNITS, backend_of("numba", "fast"), sheet.model.learning["rate_map"].rule)
     state = np.zeros((2, n))
     ratios: list[float] = []
     for _ in range(REPEATS):
@@ -151,11 +153,10 @@ def _two_threads() -> list[float]:
 
 
 _MILLION = """
-import resource
-from devnet.study.bench_sheet import _large
+from devnet.study.bench_sheet import REPEATS, _large, peak_memory
 ours = _large(1_000_000, 2, 40)
-print(*[1 / ours.seconds_a_step(20) for _ in range({repeats})])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * {unit} / 2**30)
+print(*[1 / ours.seconds_a_step(20) for _ in range(REPEATS)])
+print(peak_memory() / 2**30)
 """
 _FIRST = """
 from time import perf_counter
@@ -167,6 +168,15 @@ from devnet.waves import simulate
 simulate(sheet, steps=10, rng=0)
 print(perf_counter() - began)
 """
+
+
+def peak_memory() -> int:
+    """Return the peak memory of this process in bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage would count what the parent held when it forked
+        line = next(line for line in status.read_text("utf-8").splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
 
 
 def _in_process(program: str, cache: str | None = None) -> list[list[float]]:
@@ -207,15 +217,10 @@ def bench_sheet() -> dict[str, Answer]:
         answer("g19_learning", _g19_learning)
         answer("floor_6400", lambda: _floor(6400))
         million: list[list[float]] = []
-        answer("million_speed", lambda: million.extend(_in_process(_million())) or million[0])
+        answer("million_speed", lambda: million.extend(_in_process(_MILLION)) or million[0])
         answer("million_memory", lambda: million[1])
         answer("scaling", _scaling)
         answer("first_call", lambda: _in_process(_FIRST, cache)[0])
         answer("later_call", lambda: [_in_process(_FIRST, cache)[0][0] for _ in range(REPEATS)])
         answer("two_threads", _two_threads)
     return answers
-
-
-def _million() -> str:
-    # Linux counts kilobytes, macOS bytes.
-    return _MILLION.format(repeats=REPEATS, unit=1 if sys.platform == "darwin" else 1024)

@@ -36,6 +36,9 @@ _LOOK = np.array([[1.0, 0.0], [0.30, 0.42]])
 _LIFT = 0.6
 """Distance of the layers in the picture, in heights of the sheet; not to scale."""
 
+_MOST_LINES = 500
+"""Of a larger field every second, third, ... cell gets a line: more could not be told apart."""
+
 
 def apart(wiring: Wiring, count: int) -> Int[np.ndarray, " k"]:
     """Choose organized units whose pools lie far from each other: each next is the farthest from those chosen.
@@ -116,6 +119,7 @@ def draw_layers(
     fields = receptive_fields(weights)
     for number, unit in enumerate(chosen):
         ends = cells[fields[:, number]]
+        ends = ends[:: -(-len(ends) // _MOST_LINES) or 1]
         lines = np.stack([np.broadcast_to(units[unit], ends.shape), ends], axis=1)
         strength = min(0.5, 30.0 / max(1, len(ends)))  # many lines must not become one blot
         fan = LineCollection(list(lines), colors=[colors[number]], linewidth=0.35, alpha=strength)

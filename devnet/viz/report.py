@@ -105,7 +105,6 @@ def _draw(picture: Picture, folder: Path) -> dict[str, Any]:
     """Draw a figure, write it as SVG and PNG, and return what the page needs of it."""
     figure = picture.draw()
     svg = to_svg(figure, picture.name)
-    figure.set_layout_engine("none")  # it is laid out now
     write_text(folder / f"{picture.name}.svg", svg)
     write_bytes(folder / f"{picture.name}.png", to_png(figure))
     for color, variable in _THEME.items():

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 
 from devnet.sheet import Recording, Sheet, Wiring
 from devnet.viz.learning import times
@@ -16,8 +14,11 @@ from devnet.viz.pools import centers, draw_fields, neighbor_colors, spread_units
 from devnet.viz.style import AGES, FIRE, INK, MUTED, OURS, UNIT, by_birth, dots, sheet_panel, styled
 from devnet.viz.waves import draw_firing, follow
 
-_BLOCK = 3.05
-"""Width of a block in inches."""
+# Inches. Everything has its place beforehand: a layout that is solved for differs in its last digits from run to run.
+_BLOCK, _HEIGHT = 3.05, 3.68
+_MAP = (1.42, 1.5)
+_ROW = 1.71
+_HEAD = 0.23
 
 
 @styled
@@ -40,24 +41,38 @@ def story(
     Returns:
         The figure.
     """
-    blocks = 3 if path is None else 4
-    figure = Figure(figsize=(blocks * _BLOCK, 3.75), layout="constrained")
-    parts: Any = figure.subfigures(1, blocks, wspace=0.04, width_ratios=[1.0, 1.0, 1.0, 0.85][:blocks])
-    _growth(parts[0], sheet)
-    _waves(parts[1], recording)
-    _pools(parts[2], wiring)
+    figure = Figure(figsize=(_BLOCK * (3 if path is None else 3.85), _HEIGHT))
+    _growth(_four(figure, 0, "One cell grows into two layers"), sheet)
+    _waves(_four(figure, 1, "Waves run over it"), recording)
+    _pools(_four(figure, 2, "Waves wire pools"), wiring)
     if path is not None:
-        _path(parts[3], path, accuracy)
+        _head(figure, 3, "A path thins it out")
+        _path(_panel(figure, 3 * _BLOCK + 0.5, 0.45, 2.0, 2.8), path, accuracy)
     return figure
 
 
-def _four(part: SubFigure, number: int, title: str) -> list[Axes]:
-    part.suptitle(f"{number}  {title}", x=0.02, ha="left", fontsize=10.5, fontweight="bold")
-    return part.subplots(2, 2).ravel().tolist()
+def _panel(figure: Figure, x: float, y: float, width: float, height: float) -> Axes:
+    across, up = figure.get_size_inches()
+    return figure.add_axes((x / across, y / up, width / across, height / up))
 
 
-def _growth(part: SubFigure, sheet: Sheet) -> None:
-    places = _four(part, 1, "One cell grows into two layers")
+def _head(figure: Figure, block: int, title: str) -> None:
+    across, up = figure.get_size_inches()
+    x, y = (_BLOCK * block + 0.06) / across, 1 - 0.05 / up
+    figure.text(x, y, f"{block + 1}  {title}", va="top", fontsize=10.5, fontweight="bold")
+
+
+def _four(figure: Figure, block: int, title: str) -> list[Axes]:
+    _head(figure, block, title)
+    corners = [
+        (block * _BLOCK + 0.04 + column * (_MAP[0] + 0.06), _HEIGHT - _HEAD - (row + 1) * _ROW)
+        for row in (0, 1)
+        for column in (0, 1)
+    ]
+    return [_panel(figure, x, y, *_MAP) for x, y in corners]
+
+
+def _growth(places: list[Axes], sheet: Sheet) -> None:
     curve = sheet.growth_curve
     sweeps = [0, *(int(np.searchsorted(curve, share * sheet.n)) for share in (0.03, 0.4)), int(sheet.sweeps)]
     colors = AGES(by_birth(sheet)(sheet.born))
@@ -72,15 +87,13 @@ def _growth(part: SubFigure, sheet: Sheet) -> None:
             dots(place, sheet.unit_positions[up], 0.9 * sheet.spacing, UNIT, zorder=3.0)
 
 
-def _waves(part: SubFigure, recording: Recording) -> None:
-    places = _four(part, 2, "Waves run over it")
+def _waves(places: list[Axes], recording: Recording) -> None:
     shot = follow(recording, len(places))
     for place, step in zip(places, shot.steps, strict=True):
         draw_firing(place, recording, step, shot.window, f"step {step}")
 
 
-def _pools(part: SubFigure, wiring: Wiring) -> None:
-    places = _four(part, 3, "Waves wire pools")
+def _pools(places: list[Axes], wiring: Wiring) -> None:
     steps, weights = times(wiring)
     chosen = spread_units(wiring.weights, 24)
     colors = neighbor_colors(centers(wiring.weights[:, chosen], wiring.sheet))
@@ -89,9 +102,7 @@ def _pools(part: SubFigure, wiring: Wiring) -> None:
         draw_fields(place, wiring.sheet, weights[k][:, chosen], colors, text)
 
 
-def _path(part: SubFigure, path: PathLike, accuracy: np.ndarray | None) -> None:
-    part.suptitle("4  A path thins it out", x=0.02, ha="left", fontsize=10.5, fontweight="bold")
-    place = part.subplots(1, 1)
+def _path(place: Axes, path: PathLike, accuracy: np.ndarray | None) -> None:
     rows = [("weights at zero", 100.0 * path.sparsity, FIRE, (-8, -24), "top")]
     if accuracy is not None:
         rows.append(("images told right", np.asarray(accuracy), OURS, (0, 7), "bottom"))

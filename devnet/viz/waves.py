@@ -227,6 +227,4 @@ def _draw_activity(place: Axes, recording: Recording) -> None:
     if recording.active.max() > top:  # one volley of all cells would flatten the rest
         first = int(recording.active.argmax())
         words = f"↑ {recording.active[first]} cells in step {first}"
-        place.text(
-            0.99, 0.97, words, transform=place.transAxes, ha="right", va="top", fontsize=7, color=MUTED
-        )
+        place.set_title(words, loc="right", fontsize=7, color=MUTED)

@@ -170,7 +170,7 @@ def test_a_volley_of_all_cells_is_named_instead_of_flattening_the_rest(bump):
     volley = type(bump)(**{**vars_of(bump), "time": time, "cell": cell})
     axes = viz.activity(volley).axes[0]
     assert axes.get_ylim()[1] < bump.sheet.n
-    assert [text.get_text() for text in axes.texts] == [f"↑ {bump.sheet.n} cells in step 0"]
+    assert axes.get_title("right") == f"↑ {bump.sheet.n} cells in step 0"
 
 
 # ------------------------------------------------------------------------------------------------- pools
@@ -271,6 +271,13 @@ def test_layers_lead_from_each_unit_to_its_field(wiring):
     assert [len(fan.get_segments()) for fan in before] == [wiring.sheet.n] * 3
 
 
+def test_lines_of_a_large_field_are_thinned_out(wiring, monkeypatch):
+    monkeypatch.setattr("devnet.viz.layers._MOST_LINES", 100)
+    before = viz.layers(wiring, shown=1).axes[0]
+    (fan,) = [c for c in before.collections if isinstance(c, LineCollection)]
+    assert len(fan.get_segments()) == -(-wiring.sheet.n // 3)
+
+
 def test_units_far_apart_are_chosen_even_when_none_is_organized(noise):
     assert len(set(apart(noise, 4).tolist())) == 4
 
@@ -341,9 +348,12 @@ def test_a_single_difference_has_no_interval(summary):
 
 def test_the_story_has_four_blocks_or_three(holed, bump, wiring, path):
     four = viz.story(holed, bump, wiring, path, path.accuracy)
-    assert [part.get_suptitle()[:1] for part in four.subfigs] == ["1", "2", "3", "4"]
-    assert len(viz.story(holed, bump, wiring).subfigs) == 3
-    words = [text.get_text() for text in viz.story(holed, bump, wiring, path).subfigs[3].axes[0].texts]
+    assert [text.get_text()[:1] for text in four.texts] == ["1", "2", "3", "4"]
+    assert len(four.axes) == 13
+    three = viz.story(holed, bump, wiring)
+    assert len(three.axes) == 12
+    assert title(three.axes[3]) == "260 cells, 12 units"
+    words = [text.get_text() for text in viz.story(holed, bump, wiring, path).axes[12].texts]
     assert words == ["weights at zero: 95 %"]
 
 
