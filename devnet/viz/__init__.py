@@ -4,20 +4,20 @@ from devnet._core.optional import require as _require
 
 _require("matplotlib", extra="page")
 
-from devnet.viz.growth import growth as growth  # noqa: E402
-from devnet.viz.growth import growth_curve as growth_curve  # noqa: E402
-from devnet.viz.growth import lineage as lineage  # noqa: E402
-from devnet.viz.layers import layers as layers  # noqa: E402
-from devnet.viz.learning import learning_curves as learning_curves  # noqa: E402
-from devnet.viz.learning import pools_forming as pools_forming  # noqa: E402
-from devnet.viz.paths import comparison as comparison  # noqa: E402
-from devnet.viz.paths import path_curves as path_curves  # noqa: E402
-from devnet.viz.pools import owners as owners  # noqa: E402
-from devnet.viz.pools import pools as pools  # noqa: E402
-from devnet.viz.pools import tiling as tiling  # noqa: E402
-from devnet.viz.readout import readout as readout  # noqa: E402
-from devnet.viz.story import story as story  # noqa: E402
+from devnet.viz._growth import growth as growth  # noqa: E402
+from devnet.viz._growth import growth_curve as growth_curve  # noqa: E402
+from devnet.viz._growth import lineage as lineage  # noqa: E402
+from devnet.viz._layers import layers as layers  # noqa: E402
+from devnet.viz._learning import learning_curves as learning_curves  # noqa: E402
+from devnet.viz._learning import pools_forming as pools_forming  # noqa: E402
+from devnet.viz._paths import comparison as comparison  # noqa: E402
+from devnet.viz._paths import path_curves as path_curves  # noqa: E402
+from devnet.viz._pools import owners as owners  # noqa: E402
+from devnet.viz._pools import pools as pools  # noqa: E402
+from devnet.viz._pools import tiling as tiling  # noqa: E402
+from devnet.viz._readout import readout as readout  # noqa: E402
+from devnet.viz._story import story as story  # noqa: E402
+from devnet.viz._waves import activity as activity  # noqa: E402
+from devnet.viz._waves import wave_frames as wave_frames  # noqa: E402
 from devnet.viz.style import to_png as to_png  # noqa: E402
 from devnet.viz.style import to_svg as to_svg  # noqa: E402
-from devnet.viz.waves import activity as activity  # noqa: E402
-from devnet.viz.waves import wave_frames as wave_frames  # noqa: E402

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from devnet.viz._growth import growth, growth_curve, lineage
+from devnet.viz._layers import layers
+from devnet.viz._learning import learning_curves, pools_forming, times
+from devnet.viz._paths import comparison, method_name, path_curves
+from devnet.viz._pools import owners, pools, tiling
+from devnet.viz._readout import KINDS, readout
 from devnet.viz._run import Run, WayPoints
-from devnet.viz.growth import growth, growth_curve, lineage
-from devnet.viz.layers import layers
-from devnet.viz.learning import learning_curves, pools_forming, times
-from devnet.viz.paths import comparison, method_name, path_curves
-from devnet.viz.pools import owners, pools, tiling
-from devnet.viz.readout import KINDS, readout
-from devnet.viz.story import story
-from devnet.viz.waves import form_name, wave_frames
+from devnet.viz._story import story
+from devnet.viz._waves import form_name, wave_frames
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from devnet.spec import ASSUMED, ModelSpec, Spec
-from devnet.viz.paths import method_name
-from devnet.viz.readout import KINDS
-from devnet.viz.waves import form_name
+from devnet.viz._paths import method_name
+from devnet.viz._readout import KINDS
+from devnet.viz._waves import form_name
 
 TARGETS = {
     "organized": "Units that became pools, share",

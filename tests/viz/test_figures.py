@@ -17,11 +17,11 @@ from matplotlib.figure import Figure
 from devnet import viz
 from devnet._core.errors import ConfigError
 from devnet.viz import style
-from devnet.viz.growth import clones, telling_sweeps
-from devnet.viz.layers import apart
-from devnet.viz.learning import times
-from devnet.viz.pools import centers, neighbor_colors, spread_units, strongest
-from devnet.viz.waves import ages, follow, form_name
+from devnet.viz._growth import clones, telling_sweeps
+from devnet.viz._layers import apart
+from devnet.viz._learning import times
+from devnet.viz._pools import centers, neighbor_colors, spread_units, strongest
+from devnet.viz._waves import ages, follow, form_name
 
 
 def title(axes):
@@ -272,7 +272,7 @@ def test_layers_lead_from_each_unit_to_its_field(wiring):
 
 
 def test_lines_of_a_large_field_are_thinned_out(wiring, monkeypatch):
-    monkeypatch.setattr("devnet.viz.layers._MOST_LINES", 100)
+    monkeypatch.setattr("devnet.viz._layers._MOST_LINES", 100)
     before = viz.layers(wiring, shown=1).axes[0]
     (fan,) = [c for c in before.collections if isinstance(c, LineCollection)]
     assert len(fan.get_segments()) == -(-wiring.sheet.n // 3)

@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from devnet.sheet import Recording, Sheet, Wiring
-from devnet.viz.learning import times
-from devnet.viz.paths import PathLike
-from devnet.viz.pools import centers, draw_fields, neighbor_colors, spread_units
+from devnet.viz._learning import times
+from devnet.viz._paths import PathLike
+from devnet.viz._pools import centers, draw_fields, neighbor_colors, spread_units
+from devnet.viz._waves import draw_firing, follow
 from devnet.viz.style import AGES, FIRE, INK, MUTED, OURS, UNIT, by_birth, dots, sheet_panel, styled
-from devnet.viz.waves import draw_firing, follow
 
 # Inches. Everything has its place beforehand: a layout that is solved for differs in its last digits from run to run.
 _BLOCK, _HEIGHT = 3.05, 3.68

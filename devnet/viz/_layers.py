@@ -14,7 +14,7 @@ from devnet._core.errors import ConfigError
 from devnet.measure import organized
 from devnet.sheet import Sheet, Wiring
 from devnet.sheet.sampling import receptive_fields
-from devnet.viz.pools import centers, strongest
+from devnet.viz._pools import centers, strongest
 from devnet.viz.style import (
     ABOVE,
     INK,

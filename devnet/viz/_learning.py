@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from devnet._core.errors import ConfigError
 from devnet.measure import organized, sheet_rms_radius, weighted_rms_radius
 from devnet.sheet import Wiring
-from devnet.viz.pools import centers, draw_fields, neighbor_colors, spread_units
+from devnet.viz._pools import centers, draw_fields, neighbor_colors, spread_units
 from devnet.viz.style import MUTED, OURS, WIDTH, Panels, panels, styled
 
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from devnet._core.errors import ConfigError
-from devnet.viz.readout import dot_rows
+from devnet.viz._readout import dot_rows
 from devnet.viz.style import INK, MUTED, OURS, PATCHES, RULE, WIDTH, Panels, panels, styled
 
 METHODS: dict[str, str] = {
