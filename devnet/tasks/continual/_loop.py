@@ -1,0 +1,197 @@
+"""Continual learning: one task after the other in one shared loop; FIP and the methods it is compared with.
+
+Every method is a gradient. The loop, the stored inputs, the optimizer (gradient descent with clipped norm) and the
+budget are the same for all, so that what differs in a table is the method.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from devnet._core import progress
+from devnet._core.errors import ConfigError, HealthError
+from devnet._core.random import Key, as_key
+from devnet.fip import Network
+from devnet.fip._batches import Batches
+from devnet.fip._checks import positive, whole
+from devnet.fip._inputs import as_inputs
+from devnet.fip._reference import as_labels
+
+
+@final
+@dataclass
+class Learner:
+    """The state of the loop, which methods read.
+
+    Attributes:
+        network: The network that learns.
+        key: Root of the randomness of this task.
+        batch: Examples a step, of the new task and of the stored ones each.
+        inputs: All inputs of the task that is being learned.
+        stored: Stored inputs of earlier tasks ``[M, ...]``; empty in the first.
+        labels: Their class numbers ``[M]``.
+        outputs: What the network answered when they were stored ``[M, C]``.
+        step: Step within the task.
+        memory: What the method remembers.
+    """
+
+    network: Network
+    key: Key
+    batch: int
+    inputs: Tensor
+    stored: Tensor
+    labels: Tensor
+    outputs: Tensor
+    step: int = 0
+    memory: dict[str, Any] = field(default_factory=dict)
+    orders: dict[str, Batches] = field(default_factory=dict)
+
+    def replay(self, stream: str = "replay") -> Tensor | None:
+        """Return the numbers of the stored examples of this step, or None while nothing is stored."""
+        if not len(self.stored):
+            return None
+        if stream not in self.orders:
+            order = Batches(self.key.stream(stream), len(self.stored), self.batch, self.stored.device)
+            self.orders[stream] = order
+        return self.orders[stream][self.step]
+
+
+class Method(ABC):
+    """A way to learn a task after others."""
+
+    def start(self, learner: Learner, inputs: Tensor) -> None:  # noqa: B027  (a hook)
+        """Prepare for a new task before its first step; by default nothing."""
+
+    @abstractmethod
+    def gradient(self, learner: Learner, index: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """Return what is to be descended, ``[P]``.
+
+        Args:
+            learner: The state of the loop.
+            index: Numbers of the examples within the task, ``[B]``.
+            x: Examples of the new task, ``[B, ...]``.
+            y: Their labels.
+        """
+
+    def finish(self, learner: Learner, inputs: Tensor) -> None:  # noqa: B027  (a hook)
+        """Remember a task after its last step; by default nothing."""
+
+
+def learn_tasks(
+    module: nn.Module,
+    tasks: Sequence[tuple[Any, Any]],
+    method: Method,
+    *,
+    steps: int = 300,
+    batch: int = 64,
+    stored: int = 20,
+    rate: float = 0.1,
+    clip: float = 2.0,
+    rng: Any = None,
+) -> list[nn.Module]:
+    """Learn tasks one after the other.
+
+    Args:
+        module: The network, with outputs ``[N, C]`` for the classes of all tasks; it is not touched.
+        tasks: Inputs and class numbers of each task.
+        method: How it learns.
+        steps: Mini-batch steps a task.
+        batch: New examples a step; a method that replays takes as many stored ones.
+        stored: Examples kept of every task, drawn at random.
+        rate: Rate of gradient descent.
+        clip: Largest norm of the gradient.
+        rng: Seed, generator or key.
+
+    Returns:
+        The network after each task.
+
+    Raises:
+        ConfigError: An argument does not fit.
+        HealthError: The weights left the finite numbers.
+    """
+    for name, value in (("steps", steps), ("batch", batch), ("stored", stored)):
+        whole(name, value)
+    positive("rate", rate)
+    positive("clip", clip)
+    if not isinstance(method, Method):
+        raise ConfigError("method", type(method).__name__, "a Method of devnet.tasks.continual")
+    network, key = Network(module), as_key(rng)
+    given = [_task(i, *task, network) for i, task in enumerate(tasks)]
+    if not given:
+        raise ConfigError("tasks", tasks, "at least one task")
+    empty = given[0][0][:0]
+    learner = Learner(
+        network, key, batch, empty, empty, given[0][1][:0], network.outputs(given[0][0][:1])[:0]
+    )
+    after = []
+    with progress.task("tasks", steps * len(given)) as tick:
+        for number, (x, y) in enumerate(given):
+            learner.key, learner.inputs, learner.orders = key.child("task", number), x, {}
+            order = Batches(learner.key.stream("batches"), len(x), batch, x.device)
+            method.start(learner, x)
+            for learner.step in range(steps):
+                index = order[learner.step]
+                g = method.gradient(learner, index, x.index_select(0, index), y.index_select(0, index))
+                with torch.no_grad():
+                    network.weights.addcmul_(
+                        g, (clip / g.norm().clamp_min(1e-30)).clamp_max(1.0), value=-rate
+                    )
+                tick()
+            if not math.isfinite(float(network.weights.sum())):
+                raise HealthError(f"task {number}: the weights are not finite; take a lower rate than {rate}")
+            method.finish(learner, x)
+            _store(learner, x, y, stored)
+            after.append(_copied(module, network))
+    return after
+
+
+def _task(number: int, inputs: Any, labels: Any, network: Network) -> tuple[Tensor, Tensor]:
+    """Check a task."""
+    x = as_inputs(f"tasks[{number}].inputs", inputs, network.weights)
+    if not isinstance(x, Tensor):
+        raise ConfigError(f"tasks[{number}].inputs", "several tensors", "one tensor")
+    return x, as_labels(f"tasks[{number}].labels", labels, x)
+
+
+def _store(learner: Learner, x: Tensor, y: Tensor, count: int) -> None:
+    """Keep some examples of a task and what the network answers to them now."""
+    chosen = torch.from_numpy(learner.key.stream("stored").permutation(0, len(x))[:count]).to(x.device)
+    fresh = x[chosen]
+    learner.stored = torch.cat([learner.stored, fresh])
+    learner.labels = torch.cat([learner.labels, y[chosen]])
+    learner.outputs = torch.cat([learner.outputs, learner.network.outputs(fresh)])
+
+
+def _copied(module: nn.Module, network: Network) -> nn.Module:
+    """Return a copy of a module with the weights of a network."""
+    learned = copy.deepcopy(module)
+    parameters = dict(learned.named_parameters())
+    with torch.no_grad():
+        for name, value in network.layout.split(network.weights).items():
+            parameters[name].copy_(value)
+    return learned
+
+
+def forgetting(accuracies: npt.ArrayLike) -> float:
+    r"""Return the mean forgetting :math:`\frac{1}{T-1} \sum_{j<T} (\max_{i<T} a_{ij} - a_{Tj})`.
+
+    Args:
+        accuracies: ``[T, T]``: row i holds the accuracies on all tasks after task i.
+
+    Returns:
+        The mean over all tasks but the last; 0 where there is but one.
+    """
+    a = np.asarray(accuracies, dtype=np.float64)
+    if len(a) < 2:
+        return 0.0
+    return float((a[:-1, :-1].max(axis=0) - a[-1, :-1]).mean())
