@@ -6,6 +6,7 @@ _require("torch", extra="torch")
 
 from devnet.fip import Damage as Damage  # noqa: E402
 from devnet.tasks import baselines as baselines  # noqa: E402
+from devnet.tasks import connection as connection  # noqa: E402
 from devnet.tasks import continual as continual  # noqa: E402
 from devnet.tasks._jobs import recover as recover  # noqa: E402
 from devnet.tasks._jobs import sparsify as sparsify  # noqa: E402

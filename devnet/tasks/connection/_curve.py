@@ -1,0 +1,173 @@
+"""A curve between two networks on which the function changes no more than it must."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from devnet._core import progress
+from devnet._core.errors import ConfigError, HealthError
+from devnet._core.random import as_key
+from devnet.fip import Adam, Fisher, Layout, Network
+from devnet.fip._batches import Batches
+from devnet.fip._checks import whole
+from devnet.fip._inputs import as_inputs
+from devnet.fip._place import flat_weights
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Curve:
+    r"""A quadratic Bezier curve in weight space, :math:`(1-t)^2 w_0 + 2 t (1-t)\, c + t^2 w_1`.
+
+    Attributes:
+        base: The module at its start, a private copy.
+        layout: The parameters that move.
+        first: Weights at the start, ``[P]``.
+        control: The control point c, ``[P]``.
+        last: Weights at the end, ``[P]``.
+    """
+
+    base: nn.Module
+    layout: Layout
+    first: Tensor
+    control: Tensor
+    last: Tensor
+
+    def weights(self, t: float) -> Tensor:
+        """Return the weights at a place on the curve, ``[P]``."""
+        return _point(self.first, self.control, self.last, t)
+
+    def module(self, t: float) -> nn.Module:
+        """Load the network at a place on the curve.
+
+        Args:
+            t: From 0 (the first network) to 1 (the second).
+
+        Returns:
+            A new module.
+
+        Raises:
+            ConfigError: ``t`` is outside.
+        """
+        if isinstance(t, bool) or not isinstance(t, int | float) or not 0 <= t <= 1:
+            raise ConfigError("t", t, "a number from 0 to 1")
+        loaded = copy.deepcopy(self.base)
+        parameters = dict(loaded.named_parameters())
+        with torch.no_grad():
+            for name, value in self.layout.split(self.weights(t)).items():
+                parameters[name].copy_(value)
+        return loaded
+
+    def scan(self, measure: Callable[[nn.Module], float], points: int = 25) -> list[float]:
+        """Measure networks evenly spaced along the curve, both ends included."""
+        whole("points", points, 2)
+        return [measure(self.module(k / (points - 1))) for k in range(points)]
+
+
+def barrier(losses: Sequence[float]) -> float:
+    r"""Return how far a curve rises above its ends: :math:`\max_t L(t) - ((1-t) L(0) + t L(1))`, at least 0.
+
+    Args:
+        losses: Values evenly spaced along the curve; for an accuracy, its negative.
+
+    Returns:
+        The height.
+
+    Raises:
+        ConfigError: Fewer than two values.
+    """
+    if len(losses) < 2:
+        raise ConfigError("losses", losses, "at least the values at both ends")
+    straight = np.linspace(losses[0], losses[-1], len(losses))
+    return max(0.0, float((np.asarray(losses) - straight).max()))
+
+
+def connect(
+    module: nn.Module,
+    other: nn.Module,
+    inputs: Any,
+    *,
+    steps: int = 1500,
+    batch: int = 128,
+    rate: float = 3e-3,
+    rng: Any = None,
+) -> Curve:
+    r"""Connect two classifiers by a curve, without labels.
+
+    At a random t of every step the network is pinned to the great circle between both ends' answers,
+    :math:`\sqrt{q_t} = (\sin((1-t)\Omega) \sqrt{p_0} + \sin(t\Omega) \sqrt{p_1}) / \sin\Omega`, the shortest way from
+    one to the other in the Fisher metric; the control point descends the Bhattacharyya distance to it (F24; curve of
+    Garipov et al. 2018, anchor ours). Reorder the units of ``other`` first (``match_weights``, ``match_activations``).
+
+    Args:
+        module: The network at t = 0; it is not touched.
+        other: That at t = 1, of the same architecture.
+        inputs: Reference inputs ``[N, ...]``.
+        steps: Mini-batch steps.
+        batch: Examples a step.
+        rate: First learning rate of Adam; falls to 0 along half a cosine.
+        rng: Seed, generator or key.
+
+    Returns:
+        The curve.
+
+    Raises:
+        ConfigError: An argument does not fit.
+        HealthError: The weights left the finite numbers.
+    """
+    whole("steps", steps)
+    whole("batch", batch)
+    network, key = Network(module), as_key(rng)
+    first = network.weights.clone()
+    last = flat_weights("other", other, network.layout, first)
+    x = as_inputs("inputs", inputs, first)
+    start = network.outputs(x).log_softmax(-1)
+    network.weights.copy_(last)
+    end = network.outputs(x).log_softmax(-1)
+    control = 0.5 * (first + last)
+    optimizer, order = Adam(rate), Batches(key.stream("batches"), len(x), batch, x.device)
+    state = optimizer.state(control)
+    places = key.stream("places").uniform(0, steps)
+    with progress.task("connect", steps) as tick:
+        for step in range(steps):
+            t, index = float(places[step]), order[step]
+            network.weights.copy_(_point(first, control, last, t))
+            live = network(x.index_select(0, index))
+            wanted = great_circle(start.index_select(0, index), end.index_select(0, index), t)
+            seed = Fisher().residual(live.detach(), wanted).div_(-len(index))
+            direction = network.gradient(live, seed).mul_(2.0 * t * (1.0 - t))
+            optimizer.move(control, direction, state, step / steps)
+            tick()
+    if not math.isfinite(float(control.sum())):
+        raise HealthError(f"step {steps}: the curve is not finite; take a lower rate than {rate}")
+    return Curve(copy.deepcopy(module), network.layout, first, control, last)
+
+
+def great_circle(log_p: Tensor, log_q: Tensor, t: float) -> Tensor:
+    """Return the logarithm of the distribution a share ``t`` along the great circle from one to another.
+
+    Args:
+        log_p: Log-probabilities, ``[..., C]``.
+        log_q: Log-probabilities, same shape.
+        t: From 0 to 1.
+
+    Returns:
+        Log-probabilities, up to rounding.
+    """
+    p, q = (0.5 * log_p).exp(), (0.5 * log_q).exp()
+    angle = (p * q).sum(-1, keepdim=True).clamp(0.0, 1.0).acos().clamp_min(1e-3)
+    mix = (((1.0 - t) * angle).sin() * p + (t * angle).sin() * q) / angle.sin()
+    return 2.0 * mix.clamp_min(1e-18).log()
+
+
+def _point(first: Tensor, control: Tensor, last: Tensor, t: float) -> Tensor:
+    """Return a place on the curve."""
+    return (1.0 - t) ** 2 * first + 2.0 * t * (1.0 - t) * control + t**2 * last
