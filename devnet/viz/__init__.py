@@ -4,6 +4,8 @@ from devnet._core.optional import require as _require
 
 _require("matplotlib", extra="page")
 
+from devnet.viz._files import to_png as to_png  # noqa: E402
+from devnet.viz._files import to_svg as to_svg  # noqa: E402
 from devnet.viz._growth import growth as growth  # noqa: E402
 from devnet.viz._growth import growth_curve as growth_curve  # noqa: E402
 from devnet.viz._growth import lineage as lineage  # noqa: E402
@@ -19,5 +21,3 @@ from devnet.viz._readout import readout as readout  # noqa: E402
 from devnet.viz._story import story as story  # noqa: E402
 from devnet.viz._waves import activity as activity  # noqa: E402
 from devnet.viz._waves import wave_frames as wave_frames  # noqa: E402
-from devnet.viz.style import to_png as to_png  # noqa: E402
-from devnet.viz.style import to_svg as to_svg  # noqa: E402

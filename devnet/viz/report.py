@@ -15,9 +15,10 @@ from devnet.io import library_version, make_folder, write_bytes, write_text
 from devnet.io.records import read_json
 from devnet.spec import ModelSpec, load_model
 from devnet.viz import _tables
+from devnet.viz._files import to_png, to_svg
 from devnet.viz._pictures import Picture, pictures
 from devnet.viz._run import Run
-from devnet.viz.style import FIRE, GROUND, INK, MUTED, OURS, RULE, THEIRS, to_png, to_svg
+from devnet.viz.style import FIRE, GROUND, INK, MUTED, OURS, RULE, THEIRS
 
 _THEME = {
     INK: "var(--ink)",

@@ -1,4 +1,4 @@
-"""The one look of all figures: colors, type, panels, sheets drawn to scale, and how a figure becomes SVG or PNG.
+"""The one look of all figures: colors, type, panels, sheets drawn to scale.
 
 Colors can be told apart with any color vision and on light and dark ground. Neutral ones are few and unique, so that
 the page can replace them by its theme's. Nothing here or in the figures touches pyplot.
@@ -6,10 +6,7 @@ the page can replace them by its theme's. Nothing here or in the figures touches
 
 from __future__ import annotations
 
-import base64
 import functools
-import io
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
@@ -23,14 +20,13 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_r
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
-from PIL import Image
 from scipy.spatial import Voronoi
 
 from devnet._core.errors import ConfigError
 from devnet.sheet import Sheet
 
 INK, MUTED, RULE, GROUND = "#20262d", "#5c6670", "#c9ced4", "#fefefe"
-"""Text and axes; secondary text; hairlines; the ground. The page replaces exactly these four."""
+"""Text and axes; secondary text; hairlines; the ground. The page replaces these, and those below that words are written in, by its own."""
 
 OURS, THEIRS, FIRE, UNIT = "#0b72b5", "#7d8792", "#c8401a", "#c8401a"
 """What grew, what it is compared with, cells that fire, layer-II units."""
@@ -47,7 +43,6 @@ WIDTH = 7.2
 ABOVE = 5.0
 """Height at which outlines and words lie; cells and their connections lie below."""
 
-_RASTER_DPI = 180
 _STYLE: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["Helvetica Neue", "Helvetica", "Arial", "Liberation Sans", "DejaVu Sans"],
@@ -256,63 +251,3 @@ def caption(axes: Axes, text: str, color: str = MUTED) -> None:
     """Put a line of secondary text under a panel."""
     look = {"ha": "center", "va": "top", "fontsize": 7.5, "color": color, "zorder": ABOVE}
     axes.text(0.5, -0.03, text, transform=axes.transAxes, **look)
-
-
-_ID = re.compile(r'(\bid="|href="#|url\(#)')
-
-
-_PNG = re.compile(r"(?<=data:image/png;base64,)[A-Za-z0-9+/=\s]+")
-
-
-def _smaller(found: re.Match[str]) -> str:
-    """Write a PNG inside an SVG again in 256 colors."""
-    with Image.open(io.BytesIO(base64.b64decode(found.group()))) as picture:
-        flat = picture.convert("RGBA").quantize(256, Image.Quantize.FASTOCTREE)
-    buffer = io.BytesIO()
-    flat.save(buffer, "png")
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def settle(figure: Figure) -> None:
-    """Lay a figure out for good: the solver of layouts leaves last digits to chance, and they would show in files."""
-    if figure.get_layout_engine() is None:
-        return
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    for axes in figure.axes:
-        box = np.round(axes.get_position(original=True).bounds, 5)
-        axes.set_position(box.tolist(), which="original")
-
-
-@styled
-def to_svg(figure: Figure, name: str) -> str:
-    """Write a figure as SVG text: same nouns, same bytes; text stays text; clouds of cells are one picture each.
-
-    Args:
-        figure: The figure.
-        name: Prefix of all ids, so that several figures can stand on one page.
-
-    Returns:
-        The text, beginning with ``<svg``.
-    """
-    settle(figure)
-    buffer = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": name}):
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(buffer, format="svg", transparent=True, dpi=_RASTER_DPI, metadata=nothing)
-    text = _PNG.sub(_smaller, buffer.getvalue())
-    return _ID.sub(rf"\g<1>{name}-", text[text.index("<svg") :].replace("xlink:href", "href"))
-
-
-@styled
-def to_png(figure: Figure, dpi: float = 144) -> bytes:
-    """Write a figure as PNG on white ground, in 256 colors: a third of the size, and no eye sees the difference."""
-    settle(figure)
-    buffer, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, facecolor="white")
-    buffer.seek(0)
-    with Image.open(buffer) as picture:
-        flat = picture.convert("RGB").quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    flat.putpalette([255 if value > 252 else value for value in flat.getpalette() or []])  # white stays white
-    flat.save(small, "png", dpi=(dpi, dpi))
-    return small.getvalue()
