@@ -25,7 +25,7 @@ from devnet.backends.base import Backend, SheetModel, State, backend_of
 from devnet.dynamics import plasticity
 from devnet.sheet import Sheet
 from devnet.spec import AdaptiveLeakySpec, CouplingSpec, DynamicsSpec, load_model
-from devnet.study.claims import Answer
+from devnet.study.claims import Answer, claims_of
 
 REPEATS = 5
 UNITS = 64
@@ -208,7 +208,7 @@ def bench_sheet() -> dict[str, Answer]:
         answers[name] = Answer(values, perf_counter() - began)
         tick()
 
-    with task("bench sheet", 13) as tick, tempfile.TemporaryDirectory() as cache:
+    with task("bench sheet", len(claims_of("sheet"))) as tick, tempfile.TemporaryDirectory() as cache:
         answer("leaky_6400", lambda: _against_brian2("leaky", 6400, 1000))
         answer("map_6400", lambda: _against_brian2("rate_map", 6400, 1000))
         answer("leaky_1600", lambda: _against_brian2("leaky", 1600, 4000))
