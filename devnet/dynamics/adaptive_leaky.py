@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from devnet._core.random import Key
-from devnet.dynamics.base import Brian2Text, Cells, Constants, Form, select
+from devnet.dynamics.base import Brian2Text, Cells, Constants, Form, register, select
 from devnet.spec import AdaptiveLeakySpec
 
 
@@ -93,15 +93,17 @@ BRIAN2 = Brian2Text(
     step="step",
 )
 
-FORM = Form(
-    "adaptive_leaky",
-    1,
-    ("v", "theta"),
-    constants,
-    cells,
-    start,
-    fires,
-    advance,
-    lambda spec: round(1 / spec.dt),
-    BRIAN2,
+FORM = register(
+    Form(
+        "adaptive_leaky",
+        1,
+        ("v", "theta"),
+        constants,
+        cells,
+        start,
+        fires,
+        advance,
+        lambda spec: round(1 / spec.dt),
+        BRIAN2,
+    )
 )

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from devnet._core.errors import ConfigError
 from devnet._core.random import Key
+from devnet._core.registry import Registry
 from devnet.spec import DynamicsSpec
 
 Cells = Float[np.ndarray, "2 n"]
@@ -92,40 +92,10 @@ class Form:
     brian2: Brian2Text | None = None
 
 
-_FORMS: dict[str, Form] = {}
-
-
-def register(form: Form) -> Form:
-    """Make a form known under its name, so that a spec of that ``form`` can be simulated.
-
-    Args:
-        form: The form; a later one of the same name takes its place.
-
-    Returns:
-        The form.
-    """
-    _FORMS[form.name] = form
-    return form
+_FORMS: Registry[Form] = Registry("dynamics.form")
+register = _FORMS.register
 
 
 def form_of(spec: DynamicsSpec) -> Form:
-    """Return the law that a spec names.
-
-    Args:
-        spec: A spec of a built-in form or of a registered one.
-
-    Returns:
-        The law.
-
-    Raises:
-        ConfigError: No such form is registered.
-    """
-    from devnet.dynamics import adaptive_leaky, izhikevich, rate_map
-
-    builtin = {form.name: form for form in (izhikevich.FORM, adaptive_leaky.FORM, rate_map.FORM)}
-    forms = _FORMS | builtin
-    if spec.form not in forms:
-        raise ConfigError(
-            "dynamics.form", spec.form, f"one of {', '.join(sorted(forms))}, or register the form"
-        )
-    return forms[spec.form]
+    """Return the law that a spec names; a ``ConfigError`` where none of that name is registered."""
+    return _FORMS.of(spec.form)

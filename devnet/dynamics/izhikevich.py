@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from devnet._core.random import Key
-from devnet.dynamics.base import Brian2Text, Cells, Constants, Form, select
+from devnet.dynamics.base import Brian2Text, Cells, Constants, Form, register, select
 from devnet.spec import IzhikevichSpec
 
 
@@ -72,4 +72,6 @@ BRIAN2 = Brian2Text(
     """,
 )
 
-FORM = Form("izhikevich", 0, ("v", "u"), constants, cells, start, fires, advance, lambda spec: 1, BRIAN2)
+FORM = register(
+    Form("izhikevich", 0, ("v", "u"), constants, cells, start, fires, advance, lambda spec: 1, BRIAN2)
+)

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from devnet._core.random import Key
-from devnet.dynamics.base import Brian2Text, Cells, Constants, Form, select
+from devnet.dynamics.base import Brian2Text, Cells, Constants, Form, register, select
 from devnet.spec import RateMapSpec
 
 
@@ -56,4 +56,6 @@ BRIAN2 = Brian2Text(
     """,
 )
 
-FORM = Form("rate_map", 2, ("x", "v"), constants, cells, start, fires, advance, lambda spec: 1, BRIAN2)
+FORM = register(
+    Form("rate_map", 2, ("x", "v"), constants, cells, start, fires, advance, lambda spec: 1, BRIAN2)
+)

@@ -1,4 +1,3 @@
 """Pools that wire themselves: winner-take-all Hebbian learning on waves, and hand-made and random controls."""
 
-from devnet.organization.organize import learning_of as learning_of
 from devnet.organization.organize import organize as organize

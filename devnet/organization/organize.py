@@ -12,35 +12,11 @@ from devnet._core.random import as_key
 from devnet.backends.base import SheetModel, State, backend_of
 from devnet.dynamics import plasticity
 from devnet.sheet import Sheet, Wiring
-from devnet.spec import LearningSpec, Spec
-from devnet.waves import dynamics_of, uncoupled
+from devnet.spec import LearningSpec
+from devnet.waves import named, uncoupled
 
 CHUNK = 1024
 """Runs are cut only at multiples of this, where the compiled backend goes on bit for bit."""
-
-
-def learning_of(sheet: Sheet, spec: LearningSpec | str | None) -> LearningSpec:
-    """Return the learning that an argument means.
-
-    Args:
-        sheet: The sheet whose model is asked.
-        spec: A spec, the name of one of the model's learnings, or None for the model's first.
-
-    Returns:
-        The spec.
-
-    Raises:
-        ConfigError: The model declares no such learning.
-    """
-    if isinstance(spec, Spec):
-        return spec
-    known = sheet.model.learning
-    name = next(iter(known), None) if spec is None else spec
-    if name is None or name not in known:
-        raise ConfigError(
-            "learning", name, f"one of {', '.join(sorted(known)) or 'none: the model declares none'}"
-        )
-    return known[name]
 
 
 def organize(
@@ -79,7 +55,7 @@ def organize(
         ConfigError: Unknown name, no unit, or fewer cells than units.
         HealthError: A state variable left the finite numbers.
     """
-    learning = learning_of(sheet, spec)
+    learning = named("learning", sheet.model.learning, spec)
     count = units if units is not None else learning.units if learning.units is not None else sheet.m
     length = steps if steps is not None else learning.steps
     if not 1 <= count <= sheet.n:
@@ -90,7 +66,7 @@ def organize(
         raise ConfigError("activity", activity, "'waves' or 'noise'")
     stepper = backend_of(backend, field, threads)
     key = as_key(rng)
-    dynamics = dynamics_of(sheet, learning.dynamics)
+    dynamics = named("dynamics", sheet.model.dynamics, learning.dynamics)
     if activity == "noise":
         dynamics = uncoupled(sheet, dynamics, key.child("probe"))
     model = SheetModel.build(sheet, dynamics, key)

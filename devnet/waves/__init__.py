@@ -1,5 +1,5 @@
 """Spontaneous waves: running them, and the control in which cells fire without them."""
 
 from devnet.waves.control import uncoupled as uncoupled
-from devnet.waves.simulate import dynamics_of as dynamics_of
+from devnet.waves.simulate import named as named
 from devnet.waves.simulate import simulate as simulate

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from devnet._core.errors import ConfigError
 from devnet._core.progress import task
@@ -15,26 +16,31 @@ CHUNK = 1024
 """Steps between two signs of progress; a multiple of the compiled backend's refresh."""
 
 
-def dynamics_of(sheet: Sheet, spec: DynamicsSpec | str | None) -> DynamicsSpec:
-    """Return the dynamics that an argument means.
+P = TypeVar("P", bound=Spec)
+
+
+def named(field: str, parts: Mapping[str, P], given: P | str | None) -> P:
+    """Return the part of a model that an argument means.
 
     Args:
-        sheet: The sheet whose model is asked.
-        spec: A spec, the name of one of the model's dynamics, or None for the model's first.
+        field: What an error calls the argument.
+        parts: The model's parts by name.
+        given: A part, the name of one of the model's, or None for the model's first.
 
     Returns:
-        The spec.
+        The part.
 
     Raises:
-        ConfigError: The model has no dynamics of that name.
+        ConfigError: The model has no part of that name, or none at all.
     """
-    if isinstance(spec, Spec):
-        return spec
-    known = sheet.model.dynamics
-    name = next(iter(known)) if spec is None else spec
-    if name not in known:
-        raise ConfigError("dynamics", name, f"one of {', '.join(sorted(known))}")
-    return known[name]
+    if isinstance(given, Spec):
+        return given
+    name = next(iter(parts), None) if given is None else given
+    if name is None or name not in parts:
+        raise ConfigError(
+            field, name, f"one of {', '.join(sorted(parts)) or 'none: the model declares none'}"
+        )
+    return parts[name]
 
 
 def simulate(
@@ -68,7 +74,7 @@ def simulate(
     """
     if steps < 1:
         raise ConfigError("steps", steps, "at least 1")
-    dynamics = dynamics_of(sheet, spec)
+    dynamics = named("dynamics", sheet.model.dynamics, spec)
     stepper = backend_of(backend, field, threads)
     key = as_key(rng)
     model = SheetModel.build(sheet, dynamics, key)

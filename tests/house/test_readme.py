@@ -33,3 +33,20 @@ def test_the_lines_run(root: Path) -> None:
 def test_exactly_two_set_up_commands(root: Path) -> None:
     text = (root / "README.md").read_text("utf-8")
     assert len(re.findall(r"^python3 dev\.py \w+ +#", text, re.MULTILINE)) == 2
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/speed.md"])
+def test_links_inside_the_repository_lead_somewhere(root: Path, page: str) -> None:
+    text = (root / page).read_text("utf-8")
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+        assert (root / page).parent.joinpath(target).exists(), target
+
+
+def test_the_table_of_the_demo_is_filled(root: Path) -> None:
+    table = (
+        (root / "README.md")
+        .read_text("utf-8")
+        .split("<!-- demo-table -->")[1]
+        .split("<!-- /demo-table -->")[0]
+    )
+    assert table.count("|") > 20

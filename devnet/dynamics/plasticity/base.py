@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from devnet._core.errors import ConfigError
 from devnet._core.random import Key
+from devnet._core.registry import Registry
 from devnet.spec import RuleSpec
 
 
@@ -160,34 +160,10 @@ def recruit(spec: RuleSpec, learner: Learner, step: int) -> None:
         learner.thresholds[rare] = learner.peak[rare] / spec.recruit_divisor
 
 
-_RULES: dict[str, Rule] = {}
-
-
-def register(rule: Rule) -> Rule:
-    """Make a rule known under its name, so that specs can ask for it.
-
-    Args:
-        rule: The rule; a later one of the same name takes its place.
-
-    Returns:
-        The rule.
-    """
-    _RULES[rule.name] = rule
-    return rule
+_RULES: Registry[Rule] = Registry("rule")
+register = _RULES.register
 
 
 def rule_of(spec: RuleSpec) -> Rule:
-    """Return the rule that a spec names.
-
-    Args:
-        spec: A spec of a built-in rule or of a registered one.
-
-    Returns:
-        The rule.
-
-    Raises:
-        ConfigError: No such rule is registered.
-    """
-    if spec.rule not in _RULES:
-        raise ConfigError("rule", spec.rule, f"one of {', '.join(sorted(_RULES))}, or register the rule")
-    return _RULES[spec.rule]
+    """Return the rule that a spec names; a ``ConfigError`` where none of that name is registered."""
+    return _RULES.of(spec.rule)
