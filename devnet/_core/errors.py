@@ -89,6 +89,15 @@ class CorruptFileError(DevnetError):
 
 
 class InterruptedRunError(DevnetError):
-    """The user stopped a run; what was finished is kept and the run can go on later."""
+    """The user stopped a run; what was finished is kept and the run can go on later.
+
+    Args:
+        text: What was stopped and what is kept.
+        kept: The result so far, where there is one.
+    """
 
     exit_code = 75
+
+    def __init__(self, text: str, *, kept: Any = None) -> None:
+        super().__init__(text)
+        self.kept = kept

@@ -3,3 +3,4 @@
 from devnet.waves.control import uncoupled as uncoupled
 from devnet.waves.simulate import named as named
 from devnet.waves.simulate import simulate as simulate
+from devnet.waves.simulate import stream as stream

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
-from devnet._core.errors import ConfigError
+import numpy as np
+
+from devnet._core.errors import ConfigError, InterruptedRunError
 from devnet._core.progress import task
 from devnet._core.random import as_key
-from devnet.backends.base import SheetModel, Spikes, State, backend_of
+from devnet.backends.base import SheetModel, State, backend_of
 from devnet.sheet import Recording, Sheet
 from devnet.spec import DynamicsSpec, Spec
 
@@ -55,6 +58,8 @@ def simulate(
 ) -> Recording:
     """Run the spontaneous activity of a sheet.
 
+    Ctrl-C raises ``InterruptedRunError`` whose ``kept`` is the recording so far.
+
     Args:
         sheet: Where the cells are.
         spec: Form and constants of the cells: a spec, the name of one of the sheet's model's dynamics, or None for
@@ -71,6 +76,49 @@ def simulate(
     Raises:
         ConfigError: Unknown dynamics or backend, or no steps.
         HealthError: A state variable left the finite numbers.
+        InterruptedRunError: Ctrl-C, after the first steps were recorded.
+        KeyboardInterrupt: Ctrl-C before that.
+    """
+    parts: list[Recording] = []
+    try:
+        for part in stream(sheet, spec, steps=steps, rng=rng, backend=backend, field=field, threads=threads):
+            parts.append(part)  # noqa: PERF402  # must hold what came before an interrupt
+    except KeyboardInterrupt:
+        if not parts:
+            raise
+        kept = _joined(parts)
+        raise InterruptedRunError(
+            f"simulate: stopped after {kept.steps} of {steps} steps; they are kept", kept=kept
+        ) from None
+    return _joined(parts)
+
+
+def stream(
+    sheet: Sheet,
+    spec: DynamicsSpec | str | None = None,
+    *,
+    steps: int = 2000,
+    rng: Any = None,
+    backend: str = "numba",
+    field: str = "exact",
+    threads: int = 1,
+) -> Iterator[Recording]:
+    """Run the activity of a sheet and hand it out piece by piece, so that memory does not grow with the steps.
+
+    Args:
+        sheet: As ``simulate``, and so all others.
+        spec: Form and constants.
+        steps: Number of steps in all.
+        rng: Seed.
+        backend: Who steps the sheet.
+        field: How the coupling is summed.
+        threads: Threads for large sheets with a fast field.
+
+    Yields:
+        Recordings of at most 1024 steps each, one after another; times count from each one's own first step.
+
+    Raises:
+        ConfigError: Unknown dynamics or backend, or no steps.
     """
     if steps < 1:
         raise ConfigError("steps", steps, "at least 1")
@@ -79,20 +127,29 @@ def simulate(
     key = as_key(rng)
     model = SheetModel.build(sheet, dynamics, key)
     state = State.initial(model)
-    parts: list[Spikes] = []
     with task(f"simulate {dynamics.form}", steps) as tick:
         while state.step < steps:
-            chunk = min(CHUNK, steps - state.step)
-            parts.append(stepper.advance(model, state, chunk))
+            first, chunk = state.step, min(CHUNK, steps - state.step)
+            spikes = stepper.advance(model, state, chunk)
+            yield Recording(
+                sheet=sheet,
+                dynamics=dynamics,
+                key=key,
+                backend=stepper.name,
+                field=stepper.field(model),
+                steps=chunk,
+                time=spikes.time - first,
+                cell=spikes.cell,
+            )
             tick(chunk)
-    spikes = Spikes.join(parts)
-    return Recording(
-        sheet=sheet,
-        dynamics=dynamics,
-        key=key,
-        backend=stepper.name,
-        field=stepper.field(model),
-        steps=steps,
-        time=spikes.time,
-        cell=spikes.cell,
+
+
+def _joined(parts: list[Recording]) -> Recording:
+    """Return consecutive recordings as one."""
+    firsts = np.cumsum([0] + [part.steps for part in parts])
+    return replace(
+        parts[0],
+        steps=int(firsts[-1]),
+        time=np.concatenate([part.time + first for part, first in zip(parts, firsts[:-1], strict=True)]),
+        cell=np.concatenate([part.cell for part in parts]),
     )

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import numpy as np
 import pytest
 
-from devnet._core.errors import ConfigError
+from devnet._core.errors import ConfigError, InterruptedRunError
+from devnet._core.progress import listening
 from devnet._core.random import as_key
 from devnet.sheet import Sheet
 from devnet.spec import RateMapSpec
-from devnet.waves import simulate, uncoupled
+from devnet.waves import simulate, stream, uncoupled
 
 
 def test_a_recording_holds_the_spikes_of_every_step(sheet: Sheet) -> None:
@@ -60,3 +65,38 @@ def test_the_control_fires_as_much_without_coupling(sheet: Sheet) -> None:
 def test_bad_arguments_name_the_field(sheet: Sheet, arguments: dict, field: str) -> None:
     with pytest.raises(ConfigError, match=f"^{field}: "):
         simulate(sheet, rng=0, **arguments)
+
+
+def test_a_stream_hands_out_the_same_spikes_in_pieces(sheet: Sheet) -> None:
+    whole = simulate(sheet, steps=2500, rng=2)
+    parts = list(stream(sheet, steps=2500, rng=2))
+    assert [part.steps for part in parts] == [1024, 1024, 452]
+    assert np.array_equal(np.concatenate([part.cell for part in parts]), whole.cell)
+    assert np.array_equal(np.concatenate([part.active for part in parts]), whole.active)
+
+
+class StopsAtSecondTick:
+    """A listener in whose place the user presses Ctrl-C."""
+
+    def __init__(self) -> None:
+        self.ticks = 0
+
+    @contextmanager
+    def open(self, label: str, total: int | None) -> Iterator[Any]:
+        yield self.tick
+
+    def tick(self, amount: int = 1) -> None:
+        self.ticks += 1
+        if self.ticks == 2:
+            raise KeyboardInterrupt
+
+
+def test_ctrl_c_keeps_what_was_run(sheet: Sheet) -> None:
+    whole = simulate(sheet, steps=2500, rng=2)
+    with (
+        listening(StopsAtSecondTick()),
+        pytest.raises(InterruptedRunError, match="after 2048 of 2500") as info,
+    ):
+        simulate(sheet, steps=2500, rng=2)
+    assert info.value.kept.steps == 2048
+    assert np.array_equal(info.value.kept.active, whole.active[:2048])
