@@ -9,6 +9,7 @@ from devnet.io.tensors import read_tensors as read_tensors
 from devnet.io.tensors import write_tensors as write_tensors
 from devnet.io.writer import digest as digest
 from devnet.io.writer import make_folder as make_folder
+from devnet.io.writer import regular as regular
 from devnet.io.writer import write_bytes as write_bytes
 from devnet.io.writer import write_json as write_json
 from devnet.io.writer import write_text as write_text

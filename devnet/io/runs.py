@@ -13,9 +13,10 @@ run again since is run again too.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
@@ -24,10 +25,11 @@ from devnet.io import _lock
 from devnet.io._difference import first_difference
 from devnet.io.records import read_json
 from devnet.io.tensors import library_version
-from devnet.io.writer import digest, make_folder, write_json, write_text
+from devnet.io.writer import TEMPORARY, digest, make_folder, write_json, write_text
 from devnet.spec import ModelSpec, dump_model, parse_model
 
 SCHEMA = 1
+_LEFT_BEHIND = re.compile(rf"\..*\.[0-9a-f]{{12}}{re.escape(TEMPORARY)}", re.DOTALL)
 
 
 class Stage:
@@ -84,7 +86,7 @@ class RunFolder:
             The folder, locked.
 
         Raises:
-            BusyError: Another process writes there, or the folder holds another run or foreign files.
+            BusyError: Another process writes there, or the folder holds files of another run or foreign files.
             StorageError: It cannot be written.
         """
         path = Path(path)
@@ -94,6 +96,7 @@ class RunFolder:
         make_folder(path)
         with _lock.locked(path):
             _refuse_foreign(path)
+            _drop_temporaries(path)
             run = cls(path)
             run._claim(model, {"schema": SCHEMA, "devnet": library_version()} | settings)
             yield run
@@ -121,7 +124,8 @@ class RunFolder:
 
     def _claim(self, model: ModelSpec, record: dict[str, Any]) -> None:
         config, settings = self.path / "config.toml", self.path / "run.json"
-        if not settings.exists():
+        if not settings.exists() or not set(_artefacts(self.path)) - {config.name, settings.name}:
+            # Nothing was made here yet, so a corrected model may take the folder.
             write_text(config, dump_model(model))
             write_json(settings, record)
             return
@@ -261,6 +265,14 @@ def _refuse_foreign(path: Path) -> None:
     for entry in path.iterdir():
         if entry.name not in {_lock.NAME, "config.toml"} and not entry.name.endswith(".tmp"):
             raise BusyError(f"{path}: not empty and holds no devnet run; choose an empty or new folder")
+
+
+def _drop_temporaries(path: Path) -> None:
+    """Remove what a writer that was killed left behind; the folder is locked, so no other is at work."""
+    for file in path.rglob(f".*{TEMPORARY}"):
+        if _LEFT_BEHIND.fullmatch(file.name):
+            with suppress(OSError):
+                file.unlink()
 
 
 def _artefacts(path: Path) -> list[str]:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import secrets
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,27 +19,33 @@ from devnet._core.errors import StorageError
 
 _BLOCK = 1 << 20
 
+TEMPORARY = ".tmp"
+"""How the name of a file ends that is being written."""
+
 
 def write_bytes(path: str | Path, data: bytes) -> None:
     """Write a file atomically and durably; an existing one is replaced.
+
+    A symbolic link is followed: what it points to is replaced, the link stays.
 
     Args:
         path: Where; its folder must exist.
         data: All of its bytes.
 
     Raises:
-        StorageError: It could not be written; no temporary file is left.
+        StorageError: There is something else than a regular file, or it could not be written; no temporary file is
+            left.
     """
-    path = Path(path)
-    temporary = path.parent / f".{path.name[:100]}.{secrets.token_hex(6)}.tmp"
+    place = regular(path)
+    temporary = place.parent / f".{place.name[:100]}.{secrets.token_hex(6)}{TEMPORARY}"
     try:
         try:
             with temporary.open("xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(path)
-            _flush_folder(path.parent)
+            temporary.replace(place)
+            _flush_folder(place.parent)
         except BaseException:
             with suppress(OSError):
                 temporary.unlink()
@@ -46,6 +53,32 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise StorageError(f"{path}: {len(data)} bytes could not be written ({reason})") from None
+
+
+def regular(path: str | Path) -> Path:
+    """Return where a file is or shall be, with links followed; refuse devices, pipes, sockets and folders.
+
+    Renaming a new file over one of those would destroy it.
+
+    Args:
+        path: The file; it need not exist.
+
+    Returns:
+        Its place.
+
+    Raises:
+        StorageError: There is something else than a regular file, or it cannot be looked at.
+    """
+    place = Path(os.path.realpath(path))
+    try:
+        mode = place.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return place
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be looked at ({error.strerror})") from None
+    if not stat.S_ISREG(mode):
+        raise StorageError(f"{path}: is not a regular file and is left alone; give another name")
+    return place
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -126,8 +126,8 @@ def test_a_start_that_was_cut_short_is_taken_up(tmp_path):
 
 
 def test_another_run_is_refused_with_the_field_that_differs(tmp_path):
-    with started(tmp_path):
-        pass
+    with started(tmp_path) as run, run.stage("grow") as stage:
+        write_text(stage.file("a.txt"), "a")
     with (
         pytest.raises(BusyError, match=r"run\.key is 1 there and 2 here; choose another folder"),
         started(tmp_path, key="2"),
@@ -139,9 +139,9 @@ def test_another_run_is_refused_with_the_field_that_differs(tmp_path):
         started(tmp_path, model=other),
     ):
         pass
-    fewer = MODEL.replace(learning={})
+    fewer = MODEL.replace(learning={}, readout=MODEL.readout.replace(learning=""))
     with (
-        pytest.raises(BusyError, match=r"model\.learning\.izhikevich is .* there and absent here"),
+        pytest.raises(BusyError, match=r"model\.learning\.few_pools is .* there and absent here"),
         started(tmp_path, model=fewer),
     ):
         pass
@@ -149,9 +149,33 @@ def test_another_run_is_refused_with_the_field_that_differs(tmp_path):
         pass
 
 
-def test_a_damaged_configuration_is_named(tmp_path):
-    with started(tmp_path):
+def test_a_folder_in_which_nothing_was_made_yet_takes_a_corrected_model(tmp_path):
+    with pytest.raises(ZeroDivisionError), started(tmp_path) as run, run.stage("grow") as stage:
+        write_text(stage.file("a.txt"), str(1 / 0))
+    other = MODEL.replace(readout=MODEL.readout.replace(data="mnist"))
+    with started(tmp_path, key="2", model=other) as run:
+        assert parse_model((run.path / "config.toml").read_text("utf-8")) == other
+        assert json.loads((run.path / "run.json").read_text("utf-8"))["key"] == "2"
+        write_text(run.path / "grow" / "a.txt", "a")  # as if killed before the stage was finished
+    with pytest.raises(BusyError, match="remove this one"), started(tmp_path):
         pass
+
+
+def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path):
+    with started(tmp_path) as run, run.stage("grow") as stage:
+        write_text(stage.file("a.txt"), "a")
+    left = tmp_path / "grow" / ".sheet-0.safetensors.0123456789ab.tmp"
+    other = tmp_path / "grow" / ".mine.tmp"
+    for path in (left, other):
+        path.write_bytes(b"half")
+    with started(tmp_path):
+        assert other.exists()
+        assert not left.exists()
+
+
+def test_a_damaged_configuration_is_named(tmp_path):
+    with started(tmp_path) as run, run.stage("grow") as stage:
+        write_text(stage.file("a.txt"), "a")
     write_text(tmp_path / "config.toml", "name = 1")
     with pytest.raises(CorruptFileError, match=r"config\.toml"), started(tmp_path):
         pass

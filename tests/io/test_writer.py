@@ -69,6 +69,37 @@ def test_a_folder_that_is_none_is_one_clear_error():
         write_bytes("/dev/full/a", b"x")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("linked", [False, True])
+def test_what_is_no_regular_file_is_left_alone(tmp_path, linked):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    path = tmp_path / "link" if linked else pipe
+    if linked:
+        path.symlink_to(pipe)
+    before = sorted(entry.name for entry in tmp_path.iterdir())
+    with pytest.raises(StorageError, match=f"{path}: is not a regular file"):
+        write_bytes(path, b"x")
+    assert pipe.is_fifo()
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == before
+    with pytest.raises(StorageError, match="is not a regular file"):
+        write_bytes(tmp_path, b"x")
+
+
+def test_a_link_is_followed_and_stays(tmp_path):
+    (tmp_path / "there").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "there" / "file")
+    for data in (b"new", b"newer"):
+        write_bytes(link, data)
+        assert link.is_symlink()
+        assert (tmp_path / "there" / "file").read_bytes() == data
+    circle = tmp_path / "circle"
+    circle.symlink_to(circle)
+    with pytest.raises(StorageError, match="circle: cannot be looked at"):
+        write_bytes(circle, b"x")
+
+
 def test_a_missing_folder_is_one_clear_error(tmp_path):
     with pytest.raises(StorageError, match="No such file or directory"):
         write_bytes(tmp_path / "no" / "a", b"x")
