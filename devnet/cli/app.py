@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from devnet._core.errors import ConfigError, InterruptedRunError
+from devnet._core.errors import InterruptedRunError
+from devnet.cli.targets import writable
 
 
 class _Commands(TyperGroup):
@@ -69,7 +71,7 @@ def _root(
 @app.command()
 def grow(model: Model, out: Out, seed: Seed = 0) -> None:
     """Grow a sheet of two layers from one cell."""
-    _writable(out)
+    writable(out)
     from devnet.growth import grow as verb
 
     _save(verb(_model(model), rng=seed), out)
@@ -89,7 +91,7 @@ def simulate(
     threads: Threads = 1,
 ) -> None:
     """Run the spontaneous waves of a sheet and record who fires when."""
-    _writable(out)
+    writable(out)
     from devnet.io.nouns import load_sheet
     from devnet.measure import wave_statistics
     from devnet.waves import simulate as verb
@@ -122,7 +124,7 @@ def organize(
     snapshots: Annotated[int, typer.Option(min=0, help="How often the weights are kept on the way.")] = 0,
 ) -> None:
     """Let the waves of a sheet wire a pooling layer."""
-    _writable(out)
+    writable(out)
     from devnet.io.nouns import load_sheet
     from devnet.measure import wiring_statistics
     from devnet.organization import organize as verb
@@ -155,7 +157,7 @@ def export(
     seed: Seed = 0,
 ) -> None:
     """Hand the pools to PyTorch with a classifier behind them, train it, and save the network."""
-    _writable(out)
+    writable(out)
     from devnet.study import networks
 
     network, right = networks.export(wiring, images, hidden=hidden, train=train, rng=seed)
@@ -174,7 +176,7 @@ def sparsify(
     network_out: Network = None,
 ) -> None:
     """Sparsify a network without labels and write the path."""
-    _writable(out, network_out)
+    writable(out, network_out)
     from devnet.study import networks
 
     typer.echo(
@@ -195,7 +197,7 @@ def recover(
     network_out: Network = None,
 ) -> None:
     """Damage a network, let it recover without labels, and write the path."""
-    _writable(out, network_out)
+    writable(out, network_out)
     from devnet.study import networks
 
     typer.echo(
@@ -228,10 +230,11 @@ def run(
 
     from devnet.study import run_model, tables
 
+    start = time.perf_counter()
     summary = run_model(model, out, rng=seed, data=data, workers=workers)
+    seconds = time.perf_counter() - start  # of this call; the summary has those of every stage, kept ones too
     Console().print(tables(summary))
-    total = sum(summary["seconds"][name] for name in summary["seconds"] if name != "total")
-    typer.echo(f"\n{total:.0f} s\nreport: {out / 'report.html'}\nnumbers: {out / 'summary.json'}")
+    typer.echo(f"\n{seconds:.0f} s\nreport: {out / 'report.html'}\nnumbers: {out / 'summary.json'}")
 
 
 @app.command()
@@ -266,7 +269,7 @@ def bench_sheet(
     json: Annotated[Path | None, typer.Option("--json", help="File for machine, versions and rows.")] = None,
 ) -> None:
     """Step sheets beside Brian2 and hold every figure against its bar. Takes some minutes."""
-    _writable(json)
+    writable(json, name="--json")
     from devnet.io import write_json
     from devnet.study import bench_sheet as bench
     from devnet.study.claims import document, table
@@ -281,13 +284,6 @@ def _model(name: str) -> Any:
     from devnet.spec import load_model
 
     return load_model(name)
-
-
-def _writable(*targets: Path | None) -> None:
-    """Refuse a target that cannot be written before any work is done."""
-    for out in targets:
-        if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
-            raise ConfigError("--out", str(out), "a file, not a folder, in a folder that exists")
 
 
 def _save(noun: Any, out: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from devnet._core.errors import ConfigError
+from devnet._core.errors import ConfigError, Problem
 from devnet._core.optional import require
 from devnet._core.random import Key, as_key
 from devnet.data import NAMES, ImageSet, load_images, where
@@ -63,6 +63,7 @@ class Plan:
         if spec.readout.data != "digits" and where(spec.readout.data) is None:
             load_images(spec.readout.data)  # raises, and says how to get it
         Scaffold.from_spec(spec.scaffold)
+        refuse_units(spec, spec.growth.max_cells, "[growth] max_cells")
         for module, extra in (("torch", "torch"), ("matplotlib", "page"), ("jinja2", "page")):
             require(module, extra=extra)
         seed = rng if isinstance(rng, int) and not isinstance(rng, bool) else None
@@ -111,6 +112,32 @@ class Plan:
             self.model.readout.data == "digits"
             or self.images.image_shape[0] * self.images.image_shape[1] <= _SMALL
         )
+
+
+def refuse_units(model: ModelSpec, cells: int, whose: str) -> None:
+    """Refuse a model that asks for more units than a sheet has cells; pools of nothing would come out.
+
+    Args:
+        model: The model.
+        cells: How many cells there are.
+        whose: Where that number comes from.
+
+    Raises:
+        ConfigError: All counts that are too large, each with its full field.
+    """
+    readout = model.readout
+    small = readout.data == "digits"
+    counts = {f"learning.{name}.units": part.units or 0 for name, part in model.learning.items()}
+    counts["readout.units_small" if small else "readout.units_large"] = max(
+        readout.units_small if small else readout.units_large, default=0
+    )
+    counts["path.units"] = model.path.units
+    wrong = [
+        Problem(field, count, f"at most {cells}, {whose}") for field, count in counts.items() if count > cells
+    ]
+    if wrong:
+        first, *more = wrong
+        raise ConfigError(first.field, first.value, first.allowed, more=more)
 
 
 def cores() -> int:

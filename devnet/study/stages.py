@@ -19,7 +19,7 @@ from devnet.organization import organize
 from devnet.organization.controls import hand_made, random_discs, random_scattered
 from devnet.sheet import Sheet, Wiring
 from devnet.sheet.sampling import receptive_fields
-from devnet.study.plan import Plan
+from devnet.study.plan import Plan, refuse_units
 from devnet.study.readout import Split, percent_right, pixel_pools
 from devnet.study.workers import in_threads, one_thread
 from devnet.waves import simulate
@@ -35,6 +35,7 @@ def grow_sheets(plan: Plan, run: RunFolder, stage: Stage) -> None:
     """Grow one sheet a seed."""
     jobs = [lambda i=i: grow(plan.model, rng=plan.key.child("grow", i)) for i in plan.seeds]
     sheets = in_threads("sheets", jobs, plan.workers)
+    refuse_units(plan.model, min(sheet.n for sheet in sheets), "the cells of the smallest sheet")
     for i, sheet in enumerate(sheets):
         save(sheet, stage.file(f"sheet-{i}.safetensors"))
     stage.numbers = {
@@ -164,7 +165,7 @@ def read_out(plan: Plan, run: RunFolder, stage: Stage) -> None:
         for known in rows:
             if known["units"] == units and known["kind"] == kind:
                 return known
-        rows.append({"units": units, "kind": kind, "accuracy": [], "validation": [], "pool_size": []})
+        rows.append({"units": units, "kind": kind, "accuracy": [], "validation": [], "field_size": []})
         return rows[-1]
 
     with task("read-outs", len(plan.seeds)) as tick:
@@ -203,10 +204,10 @@ def mean_size(weights: np.ndarray) -> float:
 
 
 def add(row: dict[str, Any], scores: tuple[float, float], size: float) -> None:
-    """Append one seed's validation and test accuracy, and its mean pool size, to a row."""
+    """Append one seed's validation and test accuracy, and its mean field size, to a row."""
     row["validation"].append(scores[0])
     row["accuracy"].append(scores[1])
-    row["pool_size"].append(size)
+    row["field_size"].append(size)
 
 
 def sheet_of(run: RunFolder, seed: int) -> Sheet:

@@ -162,7 +162,7 @@ def _pools(numbers: dict[str, Any]) -> dict[str, Any]:
 
 def _readout(numbers: dict[str, Any]) -> dict[str, Any]:
     rows = [
-        row | {name: stat(row[name]) for name in ("accuracy", "validation", "pool_size")}
+        row | {name: stat(row[name]) for name in ("accuracy", "validation", "field_size")}
         for row in numbers["rows"]
     ]
     return numbers | {"rows": rows}

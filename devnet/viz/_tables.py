@@ -152,7 +152,7 @@ def readout(summary: dict[str, Any]) -> Table | None:
     table = Table(f"Linear read-out of {found['data']}; mean ± standard deviation over the seeds", columns)
     for row in found["rows"]:
         name = KINDS.get(row["kind"], "raw pixels" if row["kind"] == "raw" else row["kind"])
-        size = "" if row["kind"] == "raw" else plus_minus(row["pool_size"], 0)
+        size = "" if row["kind"] == "raw" else plus_minus(row["field_size"], 0)
         scores = (plus_minus(row[key], 1) for key in ("validation", "accuracy"))
         table.rows.append((name, str(row["units"]), size, *scores))
     return table

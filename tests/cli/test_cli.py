@@ -156,13 +156,13 @@ def test_run_and_report_print_the_summary(files, capsys, monkeypatch, tmp_path):
 
     monkeypatch.setattr(
         devnet.study, "run_model", lambda *_, **__: {"seconds": {"grow": 61.2, "total": 61.2}}
-    )
+    )  # kept from an earlier call
     monkeypatch.setattr(devnet.study, "tables", lambda _: "the tables")
     monkeypatch.setattr(devnet.study, "report_again", lambda run: Path(run) / "report.html")
     assert main(["run", str(files / "m.toml"), "--out", str(tmp_path / "run")]) == 0
     out = capsys.readouterr().out
     assert "the tables" in out
-    assert "61 s" in out
+    assert "\n0 s\n" in out
     assert str(tmp_path / "run" / "report.html") in out
     assert main(["report", str(tmp_path / "run")]) == 0
     assert "report.html" in capsys.readouterr().out
@@ -179,12 +179,30 @@ def test_run_and_report_print_the_summary(files, capsys, monkeypatch, tmp_path):
         (["grow", "{out}/no.toml", "--out", "{out}/a"], 2, "a TOML file that exists"),
         (["grow", MODEL, "--out", "{out}/no/a"], 2, "a file, not a folder, in a folder that exists"),
         (["grow", MODEL, "--out", "{out}"], 2, "a file, not a folder, in a folder that exists"),
-        (["grow", MODEL, "--out", "{out}/a", "--seed", "-1"], 2, "seed"),
-        (["grow", MODEL], 2, "--out"),
+        (
+            ["grow", MODEL, "--out", "{out}/a", "--seed", "-1"],
+            2,
+            "--seed: -1 is not allowed; give at least 0",
+        ),
+        (
+            ["grow", MODEL, "--out", "{out}/a", "--seed=x"],
+            2,
+            "--seed: x is not allowed; give a valid integer",
+        ),
+        (["grow", MODEL], 2, "--out: missing; give it: File to write"),
+        (["grow", "-o", "{out}/a"], 2, "MODEL: missing; give it: Name of a model"),
+        (["grow", MODEL, "-o"], 2, "-o"),
+        (["grow", MODEL, "-o", "{out}/a", "--sed", "1"], 2, "--sed: no such option; give --seed"),
+        (["grow", MODEL, "-o", "{out}/a", "--qqq", "1"], 2, "--qqq: no such option; see devnet grow --help"),
+        (["grow", MODEL, "more", "-o", "{out}/a"], 2, "(more); see devnet grow --help"),
         (["simulate", "{out}/none", "--out", "{out}/a"], 2, "a file that exists"),
         (["simulate", "{sheet}", "--out", "{out}/a", "--dynamics", "sine"], 2, "dynamics: 'sine'"),
         (["simulate", "{sheet}", "--out", "{out}/a", "--backend", "abacus"], 2, "abacus"),
-        (["simulate", "{sheet}", "--out", "{out}/a", "--steps", "0"], 2, "steps"),
+        (
+            ["simulate", "{sheet}", "--out", "{out}/a", "--steps", "0"],
+            2,
+            "--steps: 0 is not allowed; give at least 1",
+        ),
         (["simulate", "{wiring}", "--out", "{out}/a"], 7, "holds a wiring, not a sheet"),
         (["simulate", __file__, "--out", "{out}/a"], 7, "header length"),
         (["organize", "{sheet}", "--out", "{out}/a", "--units", "99999"], 2, "units"),
@@ -193,13 +211,23 @@ def test_run_and_report_print_the_summary(files, capsys, monkeypatch, tmp_path):
         (["export", "{wiring}", "--out", "{out}/a", "--data", "imagenet"], 2, "data: 'imagenet'"),
         (["fip", "sparsify", "{wiring}", "--out", "{out}/a"], 7, "holds a wiring, not a network"),
         (["fip", "sparsify", "{net}", "--out", "{out}/a", "--sparsity", "1.0"], 2, "sparsity"),
-        (["fip", "recover", "{net}", "--out", "{out}/a", "--cut", "2"], 2, "cut"),
+        (
+            ["fip", "recover", "{net}", "--out", "{out}/a", "--cut", "2"],
+            2,
+            "--cut: 2 is not allowed; give at most 1",
+        ),
+        (
+            ["fip", "recover", "{net}", "--out", "{out}/a", "--network", "{out}/../{out.name}/a"],
+            2,
+            "another file than --out",
+        ),
         (["run", MODEL, "--out", "{out}/run", "--data", "imagenet"], 2, "data: 'imagenet'"),
         (["run", MODEL, "--out", "{sheet}"], 3, "is a file; choose an empty or new folder"),
         (["report", "{out}"], 2, "a folder that devnet run wrote"),
         (["data", "fetch", "digits"], 2, "digits comes with scikit-learn"),
-        (["dance"], 2, "dance"),
-        (["grow", MODEL, "--out", "/proc/a"], 4, "bytes could not be written"),
+        (["dance"], 2, "command: 'dance' is not allowed; give one of grow, simulate"),
+        (["fip", "dance"], 2, "command: 'dance' is not allowed; give one of sparsify, recover"),
+        (["grow", MODEL, "--out", "/proc/a"], 4, "/proc/a: "),
     ],
 )
 def test_what_goes_wrong_is_told_in_a_line_and_writes_nothing(files, tmp_path, capsys, words, code, told):
@@ -210,7 +238,39 @@ def test_what_goes_wrong_is_told_in_a_line_and_writes_nothing(files, tmp_path, c
     captured = capsys.readouterr()
     assert told in " ".join(captured.err.split())
     assert "Traceback" not in captured.err
+    assert captured.err.startswith("devnet: ")
+    assert captured.err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_without_words_the_help_is_shown(capsys):
+    assert main([]) == 2
+    assert "organize" in capsys.readouterr().out
+
+
+@pytest.fixture
+def idle(monkeypatch):
+    """Fail as soon as a command begins its work."""
+    import devnet.growth
+
+    def work(*_, **__):
+        raise AssertionError
+
+    monkeypatch.setattr(devnet.growth, "grow", work)
+
+
+def test_a_folder_without_permission_is_refused_before_any_work(idle, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
+    assert main(["grow", MODEL, "--out", str(tmp_path / "a")]) == 4
+    assert "no permission to write in" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_before_any_work_and_stays(idle, capsys, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert main(["grow", MODEL, "--out", str(tmp_path / "pipe")]) == 4
+    assert "is not a regular file" in capsys.readouterr().err
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_all_errors_of_a_configuration_come_together(tmp_path, capsys):

@@ -11,7 +11,7 @@ from devnet._core.progress import listening
 from devnet.fip import Path as FipPath
 from devnet.io import digest, load, read_tensors, verify
 from devnet.spec import parse_model
-from devnet.study import STAGES, pipeline, read_summary, report_again, run_model
+from devnet.study import STAGES, pipeline, read_summary, report_again, run_model, stages
 
 pytest.importorskip("torch")
 
@@ -66,7 +66,7 @@ def test_the_numbers_are_those_of_the_files(finished, tiny):
     for row in summary["readout"]["rows"]:
         assert len(row["accuracy"]["values"]) == 2
         assert 10 < row["accuracy"]["mean"] <= 100
-    rows = {(row["kind"], row["units"]): row["pool_size"]["mean"] for row in summary["readout"]["rows"]}
+    rows = {(row["kind"], row["units"]): row["field_size"]["mean"] for row in summary["readout"]["rows"]}
     for kind in pooled[1:]:
         assert rows[kind, 16] == pytest.approx(rows["grown", 16], abs=0.1)
     assert summary["export"]["feature_error"] < 1e-5
@@ -134,7 +134,7 @@ def test_a_half_finished_run_goes_on_and_ends_the_same(
         shutil.rmtree(half / stage)
     shutil.rmtree(half / "figures", ignore_errors=True)
     (half / "grow" / "sheet-1.safetensors").write_bytes(b"damaged")
-    grown = (half / "simulate" / "stage.json").stat().st_mtime_ns
+    grown = (half / "grow" / "stage.json").stat().st_mtime_ns
 
     def stop(*_):
         raise KeyboardInterrupt
@@ -150,9 +150,7 @@ def test_a_half_finished_run_goes_on_and_ends_the_same(
         ):
             run_model(tiny, half, rng=5, workers=2)
     assert not (half / "fip" / "stage.json").exists()
-    assert (
-        half / "simulate" / "stage.json"
-    ).stat().st_mtime_ns > grown  # its sheet was damaged, so it ran again
+    assert (half / "grow" / "stage.json").stat().st_mtime_ns > grown  # a sheet was damaged, so it ran again
     again = run_model(tiny, half, rng=5, workers=2)
     assert arrays(half) == arrays(folder)
     assert untimed(again) == untimed(summary)
@@ -208,9 +206,35 @@ def test_bad_arguments_write_nothing(tiny, tmp_path, arguments, words):
     assert not list(tmp_path.iterdir())
 
 
+def test_more_units_than_cells_are_refused_before_anything_is_made(tiny, tmp_path):
+    limited = tiny.replace(growth=tiny.growth.replace(max_cells=12))
+    with pytest.raises(
+        ConfigError, match=r"readout\.units_small: 16 is not allowed; give at most 12"
+    ) as caught:
+        run_model(limited, tmp_path / "run")
+    assert "path.units: 16" in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_units_are_held_against_the_smallest_sheet_and_a_corrected_model_goes_on(tiny, tmp_path, monkeypatch):
+    learning = {name: part.replace(units=1000) for name, part in tiny.learning.items()}
+    run = tmp_path / "run"
+    with pytest.raises(ConfigError, match=r"learning\.rate_map\.units: 1000 .* cells of the smallest sheet"):
+        run_model(tiny.replace(learning=learning), run, workers=1)
+    assert not list(run.rglob("*.safetensors"))
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stages, "grow", stop)
+    with pytest.raises(InterruptedRunError):  # so it got past the folder and its first model
+        run_model(tiny, run, workers=1)
+    assert parse_model((run / "config.toml").read_text("utf-8")) == tiny
+
+
 def test_a_model_that_learns_nothing_or_has_a_broken_scaffold_writes_nothing(tiny, tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=r"at least one \[learning\.NAME\] table"):
-        run_model(tiny.replace(learning={}), tmp_path / "run")
+        run_model(tiny.replace(learning={}, readout=tiny.readout.replace(learning="")), tmp_path / "run")
     crossing = tiny.scaffold.replace(outline=((0, 0), (1, 1), (1, 0), (0, 1)))
     with pytest.raises(ConfigError, match=r"scaffold\.outline"):
         run_model(tiny.replace(scaffold=crossing), tmp_path / "run")

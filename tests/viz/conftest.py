@@ -156,7 +156,7 @@ def summed(model):
             "kind": kind,
             "accuracy": stat(80.0 + k, 82.0 + k),
             "validation": stat(81.0),
-            "pool_size": stat(9.0),
+            "field_size": stat(9.0),
         }
         for units in (16, 36)
         for k, kind in enumerate(("grown", "hand_made", "random_discs", "random_scattered"))
@@ -167,7 +167,7 @@ def summed(model):
             "kind": "raw",
             "accuracy": stat(93.0, 94.0),
             "validation": stat(94.0),
-            "pool_size": stat(1.0),
+            "field_size": stat(1.0),
         }
     )
     wave = {
