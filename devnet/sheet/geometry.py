@@ -7,14 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 from jaxtyping import Bool, Float
-from shapely.geometry import Point, Polygon
-from shapely.validation import explain_validity
+from shapely.geometry import Polygon
 
-from devnet._core.errors import ConfigError
-from devnet.spec import ScaffoldSpec
-
-LARGEST = 1e9
-"""Largest coordinate: up to here positions in double precision are exact to 1e-6 of a unit."""
+from devnet._core.errors import ConfigError, Problem
+from devnet.spec import ScaffoldSpec, region_problems
 
 
 @dataclass(frozen=True)
@@ -40,33 +36,17 @@ class Scaffold:
             The scaffold.
 
         Raises:
-            ConfigError: An outline or hole crosses itself, a hole leaves the outline, or the seed cell is outside.
+            ConfigError: An outline or hole crosses itself, a hole leaves the outline, or the seed cell is outside; all
+                that is wrong together. Reading a model makes the same checks.
         """
-        outline = Polygon(spec.outline)
-        if max(abs(c) for corner in spec.outline for c in corner) > LARGEST:
-            raise ConfigError("scaffold.outline", spec.outline, f"coordinates of at most {LARGEST:g}")
-        if not outline.is_valid or outline.area == 0:
-            raise ConfigError(
-                "scaffold.outline",
-                explain_validity(outline),
-                "a polygon that does not cross itself and has an area",
-            )
-        for number, corners in enumerate(spec.holes):
-            field = f"scaffold.holes.{number}"
-            if len(corners) < 3 or not (hole := Polygon(corners)).is_valid or hole.area == 0:
-                raise ConfigError(field, corners, "a polygon that does not cross itself and has an area")
-            if not outline.contains(hole):
-                raise ConfigError(field, corners, "a hole that lies inside the outline")
-        polygon = Polygon(spec.outline, spec.holes)
-        if not polygon.is_valid:
-            raise ConfigError(
-                "scaffold.holes", explain_validity(polygon), "holes that do not touch one another"
-            )
-        if not polygon.contains(Point(spec.seed_cell)):
-            raise ConfigError(
-                "scaffold.seed_cell", spec.seed_cell, "a point inside the outline and outside every hole"
-            )
-        return cls(polygon, spec.seed_cell)
+        problems = [
+            Problem(".".join(("scaffold", *map(str, path))), value, allowed)
+            for path, value, allowed in region_problems(spec.outline, spec.holes, spec.seed_cell)
+        ]
+        if problems:
+            first, *more = problems
+            raise ConfigError(first.field, first.value, first.allowed, more=more)
+        return cls(Polygon(spec.outline, spec.holes), spec.seed_cell)
 
     @property
     def area(self) -> float:

@@ -19,6 +19,8 @@ from devnet._core.errors import ConfigError, Problem
 ASSUMED = "assumed"
 """The source of a number that is ours: chosen by the authors of devnet, published by nobody."""
 
+G19 = "G19, released code"
+
 INT_MAX = 2**31 - 1
 """Largest whole number of a field that states no smaller one: what compiled code can count."""
 
@@ -88,6 +90,12 @@ class Spec(BaseModel):
                     own[name] = ((name,), *wrong)
                 elif source is not None:
                     sources[name] = source
+            if field is None:
+                own[name] = (
+                    (name,),
+                    value,
+                    f"nothing here: there is no such field among {', '.join(cls.model_fields)}",
+                )
             if unit is not None and name not in own and not _is_number(value):
                 own[name] = ((name,), value, "a number")
             plain[name] = value
@@ -95,7 +103,7 @@ class Spec(BaseModel):
             spec = handler(plain)
         except pydantic.ValidationError as error:
             if own:
-                others = [field for field in _wrong_fields(error) if field[0][:1] not in {(n,) for n in own}]
+                others = [field for field in wrong_fields(error) if field[0][:1] not in {(n,) for n in own}]
                 raise refuse(cls.__name__, [*own.values(), *others]) from None
             raise
         if own:
@@ -205,7 +213,7 @@ def build(kind: type[S], data: Mapping[str, Any], *, where: str = "") -> S:
         return kind.model_validate(data)
     except pydantic.ValidationError as error:
         first, *more = (
-            Problem(_field(loc, data, where), value, allowed) for loc, value, allowed in _wrong_fields(error)
+            Problem(_field(loc, data, where), value, allowed) for loc, value, allowed in wrong_fields(error)
         )
         raise ConfigError(first.field, first.value, first.allowed, more=more) from None
 
@@ -229,8 +237,15 @@ def _is_number(value: Any) -> bool:
     return not isinstance(value, (bool, str, bytes))
 
 
-def _wrong_fields(error: pydantic.ValidationError) -> list[Wrong]:
-    """Say in our words what pydantic found."""
+def wrong_fields(error: pydantic.ValidationError) -> list[Wrong]:
+    """Say in our words what pydantic found.
+
+    Args:
+        error: Its error.
+
+    Returns:
+        The wrong fields.
+    """
     found = error.errors(include_url=False)
     inner = {item["loc"][:k] for item in found for k in range(len(item["loc"]))}
     # A tuple of which an entry is wrong is also called too short, whatever its length.
@@ -242,8 +257,6 @@ def _wrong(item: Any) -> Wrong:
     match item["type"]:
         case "missing":
             return loc, None, "a value: the field is required"
-        case "extra_forbidden":
-            return loc, value, "nothing here: there is no such field"
         case "union_tag_not_found":
             return (*loc, context["discriminator"].strip("'")), None, "a value: the field is required"
         case "union_tag_invalid":

@@ -6,31 +6,20 @@ ours.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator, model_validator
+from pydantic import Field, WrapValidator, model_validator
 
-from devnet.spec._base import ASSUMED, INT_MAX, Spec, Wrong, quantity, refuse
+from devnet.spec._base import ASSUMED, G19, INT_MAX, Spec, Wrong, quantity, refuse
+from devnet.spec._rules import HebbianWTASpec, RuleSpec, or_own
+from devnet.spec._scaffold import ScaffoldSpec, with_region
 
-G19 = "G19, released code"
 M20 = "M20, released code"
-PFISTER = "Pfister & Gerstner 2006, table 4 (from memory)"
 
-Point = tuple[float, float]
 Count = Annotated[int, Field(ge=1, le=INT_MAX)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Name = Annotated[str, Field(pattern="^[A-Za-z0-9_-]+$")]
 """Name of a part: it becomes a TOML key and part of file names."""
-
-
-class ScaffoldSpec(Spec):
-    """A closed region of the plane in which cells live: a polygon with holes, and where the first cell sits."""
-
-    outline: tuple[Point, ...] = quantity(
-        ..., "length", ASSUMED, min_length=3, description="corners in order, not repeated at the end"
-    )
-    holes: tuple[tuple[Point, ...], ...] = quantity((), "length", ASSUMED)
-    seed_cell: Point = quantity(..., "length", ASSUMED)
 
 
 class GrowthSpec(Spec):
@@ -142,109 +131,9 @@ class RateMapSpec(Spec):
     noise: float = quantity(1.0, "drive", ASSUMED, ge=0)
 
 
-def _or_own(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-    """Let a spec of a user's own class through; everything else must be a built-in part."""
-    return value if isinstance(value, Spec) else handler(value)
-
-
 DynamicsSpec = Annotated[
     Annotated[IzhikevichSpec | AdaptiveLeakySpec | RateMapSpec, Field(discriminator="form")],
-    WrapValidator(_or_own),
-]
-
-
-class CompetitionSpec(Spec):
-    """What every rule with a winner has: initial weights, thresholds, recruitment. Defaults are G19's."""
-
-    weight: float = quantity(2.5, "drive", G19, gt=0, description="the value at which the norm is kept")
-    weight_cv: float = quantity(
-        0.056, "1", G19, ge=0, lt=0.2, description="initial w ~ N(1, cv^2), then rescaled"
-    )
-    c_mean: float = quantity(70.0, "drive", G19)
-    c_sd: float = quantity(2.0, "drive", G19, ge=0, description="initial c ~ N(c_mean, c_sd^2)")
-    c_plus: float = quantity(
-        0.005, "1", G19, ge=0, description="rise of the winner's threshold, in units of f'"
-    )
-    c_decay: float = quantity(
-        0.0, "1/events", G19, ge=0, lt=1, description="c_j -= c_j c_decay / M at each event"
-    )
-    recruit_every: int = quantity(1000, "steps", G19, ge=0, description="0: never")
-    recruit_wins: int = quantity(200, "wins", G19, ge=0)
-    recruit_divisor: float = quantity(
-        5.0, "1", G19, gt=0, description="a rare winner gets c = (largest y so far)/it"
-    )
-    min_active: int = quantity(1, "nodes", G19, ge=1, description="learn only when so many nodes fire")
-    max_spread: float = quantity(
-        0.0,
-        "r_o",
-        G19,
-        ge=0,
-        description="learn only when the firing nodes' rms radius is at most this; 0: always",
-    )
-
-
-class HebbianWTASpec(CompetitionSpec):
-    """Winner-take-all Hebbian learning with constant total weight a unit.
-
-    y = W^T s; k = argmax(y - c); w_k += eta f s; c_k += c_plus f'; then w_k is rescaled to its norm. Defaults are
-    G19's.
-    """
-
-    rule: Literal["hebbian_wta"] = "hebbian_wta"
-    norm: Literal["mean", "sum"] = Field(
-        default="mean", description="a unit's mean weight (G19) or its sum (ours) is kept"
-    )
-    eta: float = quantity(0.1, "1", G19, gt=0)
-    factor: Literal["excess", "drive"] = Field(
-        default="excess",
-        description="f = max(0, y - c), nothing learned at 0 (G19); or f = y, the raw drive (ours)",
-    )
-    c_rise: Literal["factor", "constant"] = Field(
-        default="factor", description="f' = f (G19), or f' = 1 (ours)"
-    )
-
-
-class PairSTDPSpec(CompetitionSpec):
-    """Spike-timing-dependent plasticity of pairs, all to all, with traces (Bi & Poo 1998)."""
-
-    rule: Literal["pair_stdp"] = "pair_stdp"
-    norm: Literal["mean", "sum", "none"] = Field(
-        default="mean", description="a unit's mean weight or its sum is kept, or neither"
-    )
-    a_plus: float = quantity(0.01, "drive", ASSUMED, ge=0)
-    a_minus: float = quantity(0.005, "drive", ASSUMED, ge=0)
-    tau_plus: float = quantity(16.8, "steps", PFISTER, gt=0)
-    tau_minus: float = quantity(33.7, "steps", PFISTER, gt=0)
-    w_max: float = quantity(100.0, "drive", ASSUMED, gt=0)
-    bounds: Literal["hard", "soft"] = Field(
-        default="hard", description="clip to [0, w_max]; or a_plus times (w_max - w) and a_minus times w"
-    )
-
-
-class TripletSTDPSpec(CompetitionSpec):
-    """Triplet rule of Pfister & Gerstner 2006, all to all; defaults fit visual cortex (their full model)."""
-
-    rule: Literal["triplet_stdp"] = "triplet_stdp"
-    norm: Literal["mean", "sum", "none"] = Field(
-        default="mean", description="a unit's mean weight or its sum is kept, or neither"
-    )
-    a2_plus: float = quantity(5e-10, "drive", PFISTER, ge=0)
-    a2_minus: float = quantity(7e-3, "drive", PFISTER, ge=0)
-    a3_plus: float = quantity(6.2e-3, "drive", PFISTER, ge=0)
-    a3_minus: float = quantity(2.3e-4, "drive", PFISTER, ge=0)
-    tau_plus: float = quantity(16.8, "steps", PFISTER, gt=0)
-    tau_minus: float = quantity(33.7, "steps", PFISTER, gt=0)
-    tau_x: float = quantity(101.0, "steps", PFISTER, gt=0)
-    tau_y: float = quantity(125.0, "steps", PFISTER, gt=0)
-    w_max: float = quantity(100.0, "drive", ASSUMED, gt=0)
-    bounds: Literal["hard", "soft"] = Field(
-        default="hard", description="clip to [0, w_max]; or a_plus times (w_max - w) and a_minus times w"
-    )
-
-
-RuleSpec = Annotated[
-    Annotated[HebbianWTASpec | PairSTDPSpec | TripletSTDPSpec, Field(discriminator="rule")],
-    WrapValidator(_or_own),
+    WrapValidator(or_own),
 ]
 
 
@@ -303,7 +192,7 @@ class ModelSpec(Spec):
     name: str = Field(min_length=1)
     title: str = ""
     cites: tuple[str, ...] = ()
-    scaffold: ScaffoldSpec
+    scaffold: Annotated[ScaffoldSpec, WrapValidator(with_region)]
     growth: GrowthSpec = GrowthSpec()
     dynamics: dict[Name, DynamicsSpec] = Field(min_length=1)
     learning: dict[Name, LearningSpec] = Field(default_factory=dict)

@@ -58,7 +58,7 @@ def load_model(model: str | Path | ModelSpec) -> ModelSpec:
         The validated model.
 
     Raises:
-        ConfigError: Unknown name, unreadable TOML, or wrong fields (all of them together).
+        ConfigError: Unknown name, no TOML in UTF-8, or wrong fields (all of them together).
         StorageError: The file cannot be read.
     """
     if isinstance(model, ModelSpec):
@@ -69,7 +69,9 @@ def load_model(model: str | Path | ModelSpec) -> ModelSpec:
             source = Path(text).read_text(encoding="utf-8")
         except FileNotFoundError:
             raise ConfigError("model", text, "a TOML file that exists or a catalog name") from None
-        except (OSError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
+            raise ConfigError(Path(text).name, str(error), "a TOML file in UTF-8") from None
+        except OSError as error:
             raise StorageError(f"{text}: cannot be read ({error})") from None
         return parse_model(source, where=Path(text).name)
     known = catalog()

@@ -55,7 +55,7 @@ def test_regular_polygons(corners, radius, x, y):
     [
         (
             {"outline": [(0, 0), (10, 10), (10, 0), (0, 10)]},
-            r"scaffold\.outline: 'Self-intersection.* not cross itself",
+            r"scaffold\.outline: \(\(0\.0, 0\.0\), .* not cross itself .*\(Self-intersection",
         ),
         ({"outline": [(0, 0), (1, 1), (2, 2)]}, r"scaffold\.outline: .* has an area"),
         ({"outline": [(0, 0), (0, 0), (0, 0)]}, r"scaffold\.outline: .* has an area"),
@@ -77,3 +77,25 @@ def test_regular_polygons(corners, radius, x, y):
 def test_what_is_no_region_is_refused(changes, message):
     with pytest.raises(ConfigError, match=message):
         scaffold(**changes)
+
+
+def test_all_that_is_wrong_with_a_scaffold_is_told_together():
+    bowtie = [(7, 7), (9, 9), (9, 7), (7, 9)]
+    with pytest.raises(ConfigError) as caught:
+        scaffold(holes=[HOLE, bowtie, [(20, 20), (21, 20), (21, 21)]], seed_cell=(5, 5))
+    assert [p.field for p in caught.value.problems] == [
+        "scaffold.holes.1",
+        "scaffold.holes.2",
+        "scaffold.seed_cell",
+    ]
+    with pytest.raises(ConfigError) as caught:
+        scaffold([(0, 0), (10, 10), (10, 0), (0, 10)], seed_cell=(11, 5))
+    assert [p.field for p in caught.value.problems] == ["scaffold.outline", "scaffold.seed_cell"]
+    with pytest.raises(
+        ConfigError
+    ) as caught:  # which side is inside is not known before the corners are right
+        scaffold([(0, 0), (10, 10), (10, 0), (0, 10)], seed_cell=(5, 1))
+    assert [p.field for p in caught.value.problems] == ["scaffold.outline"]
+    with pytest.raises(ConfigError) as caught:
+        scaffold([(0, 0), (1e10, 0), (0, 1e10)], seed_cell=(-1, -1))
+    assert [p.field for p in caught.value.problems] == ["scaffold.outline"]

@@ -142,8 +142,12 @@ def test_every_quantity_takes_its_default_with_unit_and_source_and_no_other_unit
 
 @pytest.mark.parametrize(("kind", "path", "needed"), PLACES)
 def test_unknown_names_are_refused(kind, path, needed):
-    with pytest.raises(ConfigError, match=rf"{'.'.join(path)}\.no_such: 1 is not allowed; give nothing here"):
+    with pytest.raises(
+        ConfigError, match=rf"{'.'.join(path)}\.no_such: 1 is not allowed; give nothing here"
+    ) as caught:
         build(ModelSpec, placed(path, needed | {"no_such": 1}))
+    known = caught.value.problems[0].allowed.rpartition("among ")[2]
+    assert known.split(", ") == list(kind.model_fields)
 
 
 @pytest.mark.parametrize(("kind", "path", "needed"), PLACES)
@@ -274,6 +278,48 @@ def test_two_learnings_with_unknown_dynamics_are_told_together():
     assert [p.field for p in caught.value.problems] == ["learning.a.dynamics", "learning.b.dynamics"]
 
 
+CROSSING = [[0, 0], [10, 10], [10, 0], [0, 10]]
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda v: v, lambda v: {"value": v, "unit": "length"}], ids=["bare", "tables"]
+)
+def test_a_scaffold_that_is_no_region_is_told_with_the_other_wrong_fields(wrap):
+    scaffold = {"outline": wrap(CROSSING), "seed_cell": wrap([11, 5])}
+    with pytest.raises(ConfigError) as caught:
+        build(ModelSpec, plain(scaffold=scaffold, bogus=1), where="mine.toml")
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 3
+    assert {line.split(": ")[0] for line in lines} == {"mine.toml"}
+    assert {line.split(": ")[1] for line in lines} == {"bogus", "scaffold.outline", "scaffold.seed_cell"}
+    assert any("(0.0, 0.0), (10.0, 10.0)" in line and "Self-intersection" in line for line in lines)
+
+    with pytest.raises(ConfigError) as caught:  # the unknown name stands in the scaffold itself
+        build(ModelSpec, plain(scaffold=scaffold | {"hole": 1}))
+    assert [p.field for p in caught.value.problems] == [
+        "scaffold.hole",
+        "scaffold.outline",
+        "scaffold.seed_cell",
+    ]
+
+
+def test_a_field_that_cannot_be_read_is_not_measured_as_well():
+    scaffold = {"outline": CROSSING, "holes": [[[1, 1], ["a", 2], [3, 3]]], "seed_cell": [1]}
+    with pytest.raises(ConfigError) as caught:
+        build(ModelSpec, plain(scaffold=scaffold))
+    assert {p.field for p in caught.value.problems} == {
+        "scaffold.holes",
+        "scaffold.seed_cell.1",
+        "scaffold.outline",
+    }
+
+
+def test_a_scaffold_given_as_a_part_is_checked_with_its_model():
+    bad = ScaffoldSpec.model_validate({"outline": CROSSING, "seed_cell": [5, 1]})
+    with pytest.raises(ConfigError, match=r"^scaffold\.outline: .*Self-intersection"):
+        build(ModelSpec, plain()).replace(scaffold=bad)
+
+
 def test_a_bare_part_that_is_no_table_is_called_model():
     with pytest.raises(ConfigError, match=r"^model: 3 is not allowed; give a table"):
         build(GrowthSpec, 3)  # pyright: ignore[reportArgumentType]
@@ -373,6 +419,28 @@ def test_the_published_model_spells_out_every_number():
     assert {f".dynamics.izhikevich.coupling.{n}" for n in ("r_i", "r_o", "a_i", "a_o", "decay")} <= published
 
 
+def test_no_number_of_ours_is_called_published():
+    model = load_model("raghavan2019_grown_pooling")
+    parts = [model.scaffold, model.growth, *model.dynamics.values(), *model.learning.values()]
+    parts += [part.coupling for part in model.dynamics.values()]
+    parts += [part.rule for part in model.learning.values()]
+    ours = [
+        (part, name)
+        for part in parts
+        for name, _, _, source in part.quantities()
+        if source.startswith(ASSUMED)
+    ]
+    assert ours
+    for part, name in ours:
+        # The default of a coupling belongs to its form; what the class declares is G19's.
+        if not isinstance(part, CouplingSpec):
+            assert type(part).declared(name)[1].startswith(ASSUMED), name
+    for kind in (HebbianWTASpec, PairSTDPSpec, TripletSTDPSpec):
+        assert kind.declared("max_spread") == ("r_o", ASSUMED)
+    for name in ("a2_plus", "a3_minus", "tau_plus", "tau_y"):
+        assert "not checked" in TripletSTDPSpec.declared(name)[1]
+
+
 def test_every_key_that_a_model_cites_is_in_its_bibliography():
     entries = (CARD / "CITATION.bib").read_text(encoding="utf-8")
     for name in catalog():
@@ -389,7 +457,9 @@ NUMBER = st.floats(-1e6, 1e6)
 def random_models(draw) -> ModelSpec:
     text = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=20)
     name = st.text("abcXYZ019_-", min_size=1, max_size=8)
-    outline = draw(st.lists(st.tuples(NUMBER, NUMBER), min_size=3, max_size=6))
+    x, y, width = draw(NUMBER), draw(NUMBER), draw(st.floats(1, 1e6))
+    square = [(x, y), (x + 4 * width, y), (x + 4 * width, y + 4 * width), (x, y + 4 * width)]
+    hole = [(x + a * width, y + b * width) for a, b in ((2, 2), (3, 2), (3, 3))]
     forms = st.fixed_dictionaries({"form": st.sampled_from(["rate_map", "izhikevich", "adaptive_leaky"])})
     dynamics = draw(st.dictionaries(name, forms, min_size=1, max_size=3))
     learning = {
@@ -407,9 +477,9 @@ def random_models(draw) -> ModelSpec:
             "title": draw(st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=30)),
             "cites": draw(st.lists(text, max_size=3)),
             "scaffold": {
-                "outline": outline,
-                "holes": [outline] * draw(st.integers(0, 2)),
-                "seed_cell": outline[0],
+                "outline": square,
+                "holes": [hole] * draw(st.integers(0, 1)),
+                "seed_cell": (x + width, y + width),
             },
             "growth": {"timer": sourced, "rise": draw(st.floats(1e-300, 1e300))},
             "dynamics": dynamics,
@@ -455,7 +525,7 @@ def test_what_cannot_be_loaded(tmp_path):
     with pytest.raises(StorageError, match="cannot be read"):
         load_model(tmp_path)
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(StorageError, match="cannot be read"):
+    with pytest.raises(ConfigError, match=r"bytes\.toml: .*can't decode.* give a TOML file in UTF-8"):
         load_model(tmp_path / "bytes.toml")
     (tmp_path / "broken.toml").write_text("name = ", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"broken\.toml: .* give valid TOML"):

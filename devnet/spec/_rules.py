@@ -1,0 +1,123 @@
+"""The rules by which waves wire pools: a winner's competition, and what is learned."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator
+
+from devnet.spec._base import ASSUMED, G19, Spec, quantity
+
+PFISTER = "assumed; as we remember Pfister & Gerstner 2006, table 4, not checked"
+
+
+class CompetitionSpec(Spec):
+    """What every rule with a winner has: initial weights, thresholds, recruitment. Defaults are G19's.
+
+    The two gates, ``min_active`` and ``max_spread``, are ours; their defaults keep them open. G19 learns whenever
+    a node fires, which is ``min_active`` = 1.
+    """
+
+    weight: float = quantity(2.5, "drive", G19, gt=0, description="the value at which the norm is kept")
+    weight_cv: float = quantity(
+        0.056, "1", G19, ge=0, lt=0.2, description="initial w ~ N(1, cv^2), then rescaled"
+    )
+    c_mean: float = quantity(70.0, "drive", G19)
+    c_sd: float = quantity(2.0, "drive", G19, ge=0, description="initial c ~ N(c_mean, c_sd^2)")
+    c_plus: float = quantity(
+        0.005, "1", G19, ge=0, description="rise of the winner's threshold, in units of f'"
+    )
+    c_decay: float = quantity(
+        0.0, "1/events", G19, ge=0, lt=1, description="c_j -= c_j c_decay / M at each event"
+    )
+    recruit_every: int = quantity(1000, "steps", G19, ge=0, description="0: never")
+    recruit_wins: int = quantity(200, "wins", G19, ge=0)
+    recruit_divisor: float = quantity(
+        5.0, "1", G19, gt=0, description="a rare winner gets c = (largest y so far)/it"
+    )
+    min_active: int = quantity(1, "nodes", G19, ge=1, description="learn only when so many nodes fire")
+    max_spread: float = quantity(
+        0.0,
+        "r_o",
+        ASSUMED,
+        ge=0,
+        description="learn only when the firing nodes' rms radius is at most this; 0: always",
+    )
+
+
+class HebbianWTASpec(CompetitionSpec):
+    """Winner-take-all Hebbian learning with constant total weight a unit.
+
+    y = W^T s; k = argmax(y - c); w_k += eta f s; c_k += c_plus f'; then w_k is rescaled to its norm. Defaults are
+    G19's.
+    """
+
+    rule: Literal["hebbian_wta"] = "hebbian_wta"
+    norm: Literal["mean", "sum"] = Field(
+        default="mean", description="a unit's mean weight (G19) or its sum (ours) is kept"
+    )
+    eta: float = quantity(0.1, "1", G19, gt=0)
+    factor: Literal["excess", "drive"] = Field(
+        default="excess",
+        description="f = max(0, y - c), nothing learned at 0 (G19); or f = y, the raw drive (ours)",
+    )
+    c_rise: Literal["factor", "constant"] = Field(
+        default="factor", description="f' = f (G19), or f' = 1 (ours)"
+    )
+
+
+class TimingSpec(CompetitionSpec):
+    """What the rules of spike timing share. The time constants are as we remember them, not checked."""
+
+    norm: Literal["mean", "sum", "none"] = Field(
+        default="mean", description="a unit's mean weight or its sum is kept, or neither"
+    )
+    tau_plus: float = quantity(16.8, "steps", PFISTER, gt=0)
+    tau_minus: float = quantity(33.7, "steps", PFISTER, gt=0)
+    w_max: float = quantity(100.0, "drive", ASSUMED, gt=0)
+    bounds: Literal["hard", "soft"] = Field(
+        default="hard", description="clip to [0, w_max]; or a_plus times (w_max - w) and a_minus times w"
+    )
+
+
+class PairSTDPSpec(TimingSpec):
+    """Spike-timing-dependent plasticity of pairs, all to all, with traces (Bi & Poo 1998)."""
+
+    rule: Literal["pair_stdp"] = "pair_stdp"
+    a_plus: float = quantity(0.01, "drive", ASSUMED, ge=0)
+    a_minus: float = quantity(0.005, "drive", ASSUMED, ge=0)
+
+
+class TripletSTDPSpec(TimingSpec):
+    """Triplet rule of Pfister & Gerstner 2006, all to all.
+
+    The defaults are meant to be those of their full model for visual cortex, and were written down from memory: check
+    them against table 4 before relying on them.
+    """
+
+    rule: Literal["triplet_stdp"] = "triplet_stdp"
+    a2_plus: float = quantity(5e-10, "drive", PFISTER, ge=0)
+    a2_minus: float = quantity(7e-3, "drive", PFISTER, ge=0)
+    a3_plus: float = quantity(6.2e-3, "drive", PFISTER, ge=0)
+    a3_minus: float = quantity(2.3e-4, "drive", PFISTER, ge=0)
+    tau_x: float = quantity(101.0, "steps", PFISTER, gt=0)
+    tau_y: float = quantity(125.0, "steps", PFISTER, gt=0)
+
+
+def or_own(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """Let a spec of a user's own class through; everything else must be a built-in part.
+
+    Args:
+        value: What stands in the field.
+        handler: What reads a built-in part.
+
+    Returns:
+        The spec.
+    """
+    return value if isinstance(value, Spec) else handler(value)
+
+
+RuleSpec = Annotated[
+    Annotated[HebbianWTASpec | PairSTDPSpec | TripletSTDPSpec, Field(discriminator="rule")],
+    WrapValidator(or_own),
+]
