@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from devnet._core.errors import HealthError
-from devnet.study.summary import machine, versions
+from devnet.study.machine import machine, versions
 
 _SENSES: dict[str, Callable[[float, float], bool]] = {">=": operator.ge, "<=": operator.le}
 

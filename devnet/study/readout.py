@@ -18,9 +18,6 @@ from devnet.sheet import Sheet
 from devnet.sheet.sampling import pool_matrix, sampling_matrix
 from devnet.spec import ReadoutSpec
 
-KINDS = ("grown", "hand_made", "random_discs", "random_scattered", "raw")
-"""What the read-out sees, in the order of the table."""
-
 
 @dataclass(frozen=True, eq=False)
 class Split:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
-import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,31 +12,11 @@ import numpy as np
 from devnet.io import RunFolder, library_version
 from devnet.io.records import read_json
 from devnet.measure import paired_difference
-from devnet.study.plan import Plan, cores
+from devnet.study.claims import claims_of
+from devnet.study.machine import machine, versions
+from devnet.study.plan import Plan
 
 SCHEMA = 1
-
-TARGETS: dict[str, tuple[str, float]] = {
-    "organized": ("at least", 0.95),
-    "coverage": ("at least", 0.95),
-    "step0_organized": ("at most", 0.05),
-    "noise_organized": ("at most", 0.05),
-    "sparsify_95": ("at least", -0.5),
-    "recover": ("at least", -0.5),
-}
-"""What the demo must reach: shares of units and cells; points of test accuracy against the best baseline."""
-
-_LIBRARIES = (
-    "numpy",
-    "scipy",
-    "numba",
-    "torch",
-    "scikit-learn",
-    "shapely",
-    "pydantic",
-    "safetensors",
-    "matplotlib",
-)
 
 
 def summarize(plan: Plan, run: RunFolder, stages: Sequence[str]) -> dict[str, Any]:
@@ -119,13 +97,13 @@ def paired(first: Sequence[float], second: Sequence[float]) -> dict[str, Any]:
 
 
 def targets(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Hold the summary against the targets; one whose number the run does not have is not reached.
+    """Hold the summary against the claims of the demo; one whose number the run does not have is not reached.
 
     Args:
         summary: The numbers.
 
     Returns:
-        By name: ``bar``, ``sense`` (at least, at most), ``value``, ``reached``.
+        By name: the claim's text, source, unit, sense and bar, the ``value``, and whether it was ``reached``.
     """
     pools, fip = summary["pools"], summary["fip"]
     values: dict[str, float | None] = {
@@ -137,10 +115,12 @@ def targets(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
         "recover": _mean(fip, "recover", "difference"),
     }
     found: dict[str, dict[str, Any]] = {}
-    for name, (sense, bar) in TARGETS.items():
+    for name, claim in claims_of("demo").items():
         value = values[name]
-        reached = value is not None and (value >= bar if sense == "at least" else value <= bar)
-        found[name] = {"bar": bar, "sense": sense, "value": value, "reached": bool(reached)}
+        found[name] = asdict(claim) | {
+            "value": value,
+            "reached": value is not None and claim.reached(value),
+        }
     return found
 
 
@@ -193,20 +173,4 @@ def _fip(numbers: dict[str, Any]) -> dict[str, Any]:
         else:
             share = float(task.removeprefix("sparsify")) / 100.0
             found["sparsify"][f"{share:g}"] = entry
-    return found
-
-
-def machine() -> dict[str, Any]:
-    """Return what kind of machine this is: system, processor, cores this process may use."""
-    return {"system": platform.system(), "processor": platform.machine(), "cores": cores()}
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that results can depend on, those that are installed."""
-    found = {"python": ".".join(str(n) for n in sys.version_info[:3])}
-    for library in _LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            continue
     return found

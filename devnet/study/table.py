@@ -12,15 +12,6 @@ _KINDS = {
     "hand_made": "hand-made",
     "random_discs": "random discs",
     "random_scattered": "random scattered",
-    "raw": "raw pixels",
-}
-_WORDS = {
-    "organized": "units organized, share",
-    "coverage": "cells covered, share",
-    "step0_organized": "organized at step 0",
-    "noise_organized": "organized under noise",
-    "sparsify_95": "sparsify 95 %: FIP - best baseline, points",
-    "recover": "recover: FIP - best baseline, points",
 }
 
 
@@ -59,19 +50,16 @@ def _sheets(summary: dict[str, Any]) -> Table:
     return table
 
 
-def _readout(readout: dict[str, Any]) -> Table:
+def _readout(readout: dict[str, Any]) -> Group:
     title = f"\nLinear read-out of {readout['data']}, test accuracy in per cent"
     counts = sorted({row["units"] for row in readout["rows"] if row["kind"] != "raw"})
     table = _table(title, "pools", *(str(count) for count in counts))
     cells = {(row["kind"], row["units"]): _pm(row["accuracy"], 1) for row in readout["rows"]}
     for kind, words in _KINDS.items():
-        if kind == "raw":
-            raw = [row for row in readout["rows"] if row["kind"] == "raw"]
-            for row in raw:
-                table.add_row(f"{words} ({row['units']})", _pm(row["accuracy"], 1))
-        else:
-            table.add_row(words, *(cells.get((kind, count), "-") for count in counts))
-    return table
+        table.add_row(words, *(cells.get((kind, count), "-") for count in counts))
+    raw = [row for row in readout["rows"] if row["kind"] == "raw"]
+    beside = [f"raw pixels ({row['units']}): {_pm(row['accuracy'], 1)}" for row in raw]
+    return Group(table, *beside)
 
 
 def _fip(fip: dict[str, Any]) -> Table:
@@ -91,10 +79,13 @@ def _fip(fip: dict[str, Any]) -> Table:
 
 def _targets(targets: dict[str, Any]) -> Table:
     table = _table("\nTargets", "what", "bar", "value", "reached")
-    for name, row in targets.items():
+    for row in targets.values():
         value = "-" if row["value"] is None else f"{row['value']:.3f}"
         table.add_row(
-            _WORDS[name], f"{row['sense']} {row['bar']:g}", value, "yes" if row["reached"] else "NO"
+            f"{row['text']}, {row['unit']}",
+            f"{row['sense']} {row['bar']:g}",
+            value,
+            "yes" if row["reached"] else "NO",
         )
     return table
 

@@ -11,14 +11,7 @@ from devnet.viz._paths import method_name
 from devnet.viz._readout import KINDS
 from devnet.viz._waves import form_name
 
-TARGETS = {
-    "organized": "Units that became pools, share",
-    "coverage": "Cells in a pool, share",
-    "step0_organized": "Units that are pools at step 0, share",
-    "noise_organized": "Units that become pools under noise, share",
-    "sparsify_95": "95 % sparse: FIP − best baseline, points",
-    "recover": "Recovered: FIP − best baseline, points",
-}
+_SENSES = {">=": "at least", "<=": "at most"}
 WIRED = {
     "grown": "waves",
     "step0": "nothing yet (step 0)",
@@ -63,13 +56,11 @@ def targets(summary: dict[str, Any]) -> list[tuple[str, str, str, bool]]:
     """Return (what, bar, value, reached) of each target."""
     found: dict[str, Any] = summary.get("targets", {})
     rows: list[tuple[str, str, str, bool]] = []
-    for name in [*(n for n in TARGETS if n in found), *(n for n in found if n not in TARGETS)]:
-        target = found[name]
-        bar = f"{target.get('sense', 'at least')} {target['bar']:g}"
+    for target in found.values():
+        bar = f"{_SENSES[target['sense']]} {target['bar']:g}"
+        what = f"{target['text']}, {target['unit']}".replace(" - ", " − ")
         value = "no value" if target["value"] is None else f"{target['value']:.3g}"
-        rows.append(
-            (TARGETS.get(name, name), bar.replace("-", "−"), value.replace("-", "−"), bool(target["reached"]))
-        )
+        rows.append((what, bar.replace("-", "−"), value.replace("-", "−"), bool(target["reached"])))
     return rows
 
 

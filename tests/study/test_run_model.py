@@ -113,7 +113,7 @@ def test_targets_are_computed(finished):
     }
     assert {name: row["value"] for name, row in summary["targets"].items()} == values
     for row in summary["targets"].values():
-        over = row["value"] >= row["bar"] if row["sense"] == "at least" else row["value"] <= row["bar"]
+        over = row["value"] >= row["bar"] if row["sense"] == ">=" else row["value"] <= row["bar"]
         assert row["reached"] is over
 
 

@@ -10,7 +10,8 @@ from devnet._core.random import Key
 from devnet.data import ImageSet, load_images
 from devnet.sheet.sampling import pool_features, sampling_matrix
 from devnet.spec import ReadoutSpec
-from devnet.study import plan, readout, stages, summary, table, tables, workers
+from devnet.study import machine, plan, readout, stages, summary, table, tables, workers
+from devnet.study.claims import claims_of
 
 
 def test_the_number_of_cores(monkeypatch):
@@ -91,7 +92,7 @@ def test_stat_and_paired():
 
 def test_a_target_without_a_number_is_not_reached():
     found = summary.targets({"pools": {}, "fip": {"sparsify": {}}})
-    assert set(found) == set(summary.TARGETS)
+    assert set(found) == set(claims_of("demo"))
     assert not any(row["reached"] for row in found.values())
     assert all(row["value"] is None for row in found.values())
 
@@ -131,8 +132,16 @@ def test_a_single_pair_is_shown_without_an_interval():
 
 
 def test_a_missing_library_is_left_out_of_the_versions(monkeypatch):
-    monkeypatch.setattr(summary, "_LIBRARIES", ("numpy", "no-such-library"))
-    assert set(summary.versions()) == {"python", "numpy"}
+    monkeypatch.setattr(machine, "_LIBRARIES", ("numpy", "no-such-library"))
+    assert set(machine.versions()) == {"python", "numpy"}
+
+
+def test_the_processor_is_named(tmp_path):
+    listing = tmp_path / "cpuinfo"
+    listing.write_text("processor : 0\nmodel name\t: Some CPU @ 2 GHz\n", "utf-8")
+    assert machine._processor(listing) == "Some CPU @ 2 GHz"
+    assert machine._processor(tmp_path / "none")
+    assert set(machine.machine()) == {"system", "architecture", "processor", "cores"}
 
 
 def test_threads_keep_the_order_and_pass_errors_on():

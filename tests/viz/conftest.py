@@ -197,9 +197,30 @@ def summed(model):
             "recover": job(fip=[94.0, 93.0], gradual=[94.5, 94.0]) | {"damaged": stat(70.0, 75.0)},
         },
         "targets": {
-            "organized": {"bar": 0.95, "sense": "at least", "value": 0.97, "reached": True},
-            "recover": {"bar": -0.5, "sense": "at least", "value": -0.75, "reached": False},
-            "noise_organized": {"bar": 0.05, "sense": "at most", "value": None, "reached": False},
+            "organized": {
+                "text": "Units that became pools",
+                "unit": "share",
+                "bar": 0.95,
+                "sense": ">=",
+                "value": 0.97,
+                "reached": True,
+            },
+            "recover": {
+                "text": "Recovered: FIP - best baseline",
+                "unit": "points",
+                "bar": -0.5,
+                "sense": ">=",
+                "value": -0.75,
+                "reached": False,
+            },
+            "noise_organized": {
+                "text": "Pools under noise",
+                "unit": "share",
+                "bar": 0.05,
+                "sense": "<=",
+                "value": None,
+                "reached": False,
+            },
         },
     }
 
