@@ -18,7 +18,7 @@ from devnet._core.random import Key
 from devnet.growth import grow, reference
 from devnet.growth._colony import edges_of, rise_sweeps
 from devnet.sheet import Scaffold, Sheet
-from devnet.spec import GrowthSpec, ModelSpec, ScaffoldSpec, load_model
+from devnet.spec import GrowthSpec, ModelSpec, ScaffoldSpec, build, load_model
 
 SQUARE = ((0, 0), (6, 0), (6, 6), (0, 6))
 HOLE = ((2, 2), (4, 2), (4, 4), (2, 4))
@@ -26,13 +26,14 @@ ARRAYS = ("positions", "parent", "born", "unit_parent", "emitted", "unit_height"
 
 
 def model(outline=SQUARE, seed_cell=(1, 1), holes=(), **growth) -> ModelSpec:
-    return ModelSpec.model_validate(
+    return build(
+        ModelSpec,
         {
             "name": "test",
             "scaffold": {"outline": outline, "holes": holes, "seed_cell": seed_cell},
             "growth": growth,
             "dynamics": {"map": {"form": "rate_map"}},
-        }
+        },
     )
 
 

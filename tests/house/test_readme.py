@@ -24,7 +24,11 @@ def test_there_are_at_most_ten_lines(root: Path) -> None:
 def test_the_lines_run(root: Path) -> None:
     pytest.importorskip("torch")
     done = subprocess.run(
-        [sys.executable, "-c", lines_of_python(root)], capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", lines_of_python(root)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert float(done.stdout.split()[0]) > 0.85
