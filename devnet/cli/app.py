@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from devnet._core.errors import InterruptedRunError
-from devnet.cli import bench, fip, runs, see
+from devnet.cli import bench, fip, runs, see, study
 from devnet.cli.options import (
     Backend,
     Field,
@@ -47,7 +47,7 @@ app = typer.Typer(
     help="Grow neural sheets from one cell, let their own waves wire them, take them along paths.", **_OPTIONS
 )
 data_app = typer.Typer(help="Image sets: list them, download them.", no_args_is_help=True)
-for commands in (runs, see):
+for commands in (runs, see, study):
     app.add_typer(commands.app)  # without a name: commands of devnet itself
 app.add_typer(fip.app, name="fip")
 app.add_typer(data_app, name="data")

@@ -2,6 +2,7 @@
 
 from devnet.io.nouns import load as load
 from devnet.io.nouns import save as save
+from devnet.io.records import read_json as read_json
 from devnet.io.runs import RunFolder as RunFolder
 from devnet.io.runs import verify as verify
 from devnet.io.tensors import library_version as library_version

@@ -31,6 +31,8 @@ class Claim:
         unit: Unit of bar and value.
         sense: ``">="`` or ``"<="``.
         bar: The number.
+        paper: What was published, as a number or as words; empty where the claim is our own.
+        quick: Bar of the quick form of a study, whose runs are shorter; None where it is the same.
     """
 
     text: str
@@ -38,10 +40,17 @@ class Claim:
     unit: str
     sense: str
     bar: float
+    paper: str | float = ""
+    quick: float | None = None
 
     def reached(self, value: float) -> bool:
         """Say whether a value reaches the bar."""
         return _SENSES[self.sense](value, self.bar)
+
+    def told(self) -> dict[str, Any]:
+        """Return what a table tells of the claim."""
+        hidden = {"quick"} if self.paper != "" else {"quick", "paper"}
+        return {name: value for name, value in asdict(self).items() if name not in hidden}
 
 
 @dataclass(frozen=True)
@@ -65,48 +74,71 @@ def claims_of(group: str) -> dict[str, Claim]:
     return {name: Claim(**fields) for name, fields in tomllib.loads(text)[group].items()}
 
 
-def rows(group: str, answers: dict[str, Answer]) -> list[dict[str, Any]]:
+def rows(
+    claims: dict[str, Claim],
+    answers: dict[str, Answer],
+    summarize: Callable[[np.ndarray], tuple[float, float]],
+) -> list[dict[str, Any]]:
     """Hold answers against the bars.
 
     Args:
-        group: Which claims.
+        claims: By id.
         answers: By claim id.
+        summarize: Value and spread of the repeats: ``middle`` or ``average``.
 
     Returns:
-        One row a claim: {claim, source, bar, value, spread, seeds, reached, seconds} with text, unit and sense. The
-        value is the median of the repeats, the spread half the distance of their quartiles.
+        One row a claim: {claim, source, bar, value, spread, seeds, reached, seconds} with text, unit and sense.
 
     Raises:
-        HealthError: A claim has no answer, or an answer belongs to no claim.
+        HealthError: A claim has no answer, an answer belongs to no claim, or a value is no finite number.
     """
-    claims = claims_of(group)
     if set(claims) != set(answers):
-        raise HealthError(f"bench {group}: claims and answers differ in {sorted(set(claims) ^ set(answers))}")
+        raise HealthError(f"claims and answers differ in {sorted(set(claims) ^ set(answers))}")
     found: list[dict[str, Any]] = []
     for name, claim in claims.items():
         values = np.asarray(answers[name].values, dtype=float)
-        low, value, high = (float(q) for q in np.quantile(values, (0.25, 0.5, 0.75)))
-        row = {
-            "claim": name,
-            **asdict(claim),
-            "value": value,
-            "spread": (high - low) / 2,
-            "seeds": len(values),
-        }
+        if not values.size or not np.isfinite(values).all():
+            raise HealthError(f"{name}: {values.tolist()} is no answer; every repeat must be a finite number")
+        value, spread = summarize(values)
+        row = {"claim": name, **claim.told(), "value": value, "spread": spread, "seeds": len(values)}
         found.append(row | {"reached": claim.reached(value), "seconds": answers[name].seconds})
     return found
 
 
+def middle(values: np.ndarray) -> tuple[float, float]:
+    """Return the median, and half the distance of the quartiles: for times, which have a long tail."""
+    low, value, high = (float(q) for q in np.quantile(values, (0.25, 0.5, 0.75)))
+    return value, (high - low) / 2
+
+
+def average(values: np.ndarray) -> tuple[float, float]:
+    """Return the mean and the standard deviation (n - 1; 0 for a single value): for replicates."""
+    return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else 0.0
+
+
 def document(group: str, answers: dict[str, Answer]) -> dict[str, Any]:
-    """Return what ``--json`` writes: machine, versions and rows."""
-    return {"bench": group, "machine": machine(), "versions": versions(), "rows": rows(group, answers)}
+    """Return what ``devnet bench --json`` writes: machine, versions and rows."""
+    found = rows(claims_of(group), answers, middle)
+    return {"bench": group, "machine": machine(), "versions": versions(), "rows": found}
 
 
 def table(found: list[dict[str, Any]]) -> str:
     """Return rows as a Markdown table that says where a bar was missed."""
     lines = ["| claim | bar | measured | reached |", "|---|---|---|---|"]
-    for row in found:
-        value = f"{row['value']:.3g} ± {row['spread']:.1g} {row['unit']}".strip()
-        bar = f"{row['sense']} {row['bar']:g} {row['unit']}".strip()
-        lines.append(f"| {row['text']} | {bar} | {value} | {'yes' if row['reached'] else '**no**'} |")
+    lines += [f"| {row['text']} | {bar(row)} | {measured(row)} | {reached(row)} |" for row in found]
     return "\n".join(lines)
+
+
+def bar(row: dict[str, Any]) -> str:
+    """Return the bar of a row in words."""
+    return f"{row['sense']} {row['bar']:g} {row['unit']}".strip()
+
+
+def measured(row: dict[str, Any]) -> str:
+    """Return the value of a row with its spread."""
+    return f"{row['value']:.3g} ± {row['spread']:.1g} {row['unit']}".strip()
+
+
+def reached(row: dict[str, Any]) -> str:
+    """Say whether a row reached its bar, so that a miss is seen."""
+    return "yes" if row["reached"] else "**no**"

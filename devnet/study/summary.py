@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +116,7 @@ def targets(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for name, claim in claims_of("demo").items():
         value = values[name]
-        found[name] = asdict(claim) | {
+        found[name] = claim.told() | {
             "value": value,
             "reached": value is not None and claim.reached(value),
         }

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from devnet._core.errors import HealthError
-from devnet.study.claims import Answer, claims_of, document, rows, table
+from devnet.study.claims import Answer, Claim, average, claims_of, document, middle, rows, table
 
 
 def answers(**changes: Answer | None) -> dict[str, Answer]:
@@ -12,7 +12,10 @@ def answers(**changes: Answer | None) -> dict[str, Answer]:
 
 
 def test_a_value_at_its_bar_reaches_it_and_one_beyond_does_not() -> None:
-    found = {row["claim"]: row for row in rows("sheet", answers(two_threads=Answer([1.6, 1.65, 1.9], 3.0)))}
+    found = {
+        row["claim"]: row
+        for row in rows(claims_of("sheet"), answers(two_threads=Answer([1.6, 1.65, 1.9], 3.0)), middle)
+    }
     assert found["map_6400"]["reached"]
     row = found["two_threads"]
     assert (row["value"], row["seeds"], row["reached"], row["seconds"]) == (1.65, 3, False, 3.0)
@@ -21,14 +24,30 @@ def test_a_value_at_its_bar_reaches_it_and_one_beyond_does_not() -> None:
 
 
 def test_upper_bars_point_the_other_way() -> None:
-    found = {row["claim"]: row for row in rows("sheet", answers(g19_learning=Answer([0.06], 1.0)))}
+    found = {
+        row["claim"]: row
+        for row in rows(claims_of("sheet"), answers(g19_learning=Answer([0.06], 1.0)), middle)
+    }
     assert not found["g19_learning"]["reached"]
+
+
+@pytest.mark.parametrize("values", [[], [1.0, float("nan")]])
+def test_a_value_that_is_no_number_is_no_answer(values: list[float]) -> None:
+    with pytest.raises(HealthError, match="finite number"):
+        rows(claims_of("sheet"), answers(scaling=Answer(values, 1.0)), middle)
+
+
+def test_replicates_are_told_by_mean_and_standard_deviation() -> None:
+    claims = {"one": Claim("text", "source", "%", ">=", 2.0, paper="3")}
+    (row,) = rows(claims, {"one": Answer([1.0, 2.0, 6.0], 1.0)}, average)
+    assert (row["value"], row["reached"], row["paper"]) == (3.0, True, "3")
+    assert row["spread"] == pytest.approx(7**0.5)
 
 
 @pytest.mark.parametrize("changes", [{"scaling": None}, {"invented": Answer([1.0], 1.0)}])
 def test_a_missing_claim_and_an_invented_one_fail(changes: dict[str, Answer | None]) -> None:
     with pytest.raises(HealthError, match="differ in"):
-        rows("sheet", answers(**changes))
+        rows(claims_of("sheet"), answers(**changes), middle)
 
 
 def test_tables_and_documents_tell_machine_and_misses() -> None:
