@@ -128,6 +128,9 @@ class RateMapSpec(Spec):
     tau_v: float = quantity(300.0, "steps", ASSUMED, ge=1)
     v_rest: float = quantity(1.0, "drive", ASSUMED)
     h: float = quantity(3.0, "drive", ASSUMED, ge=0)
+    h_rim: float = quantity(
+        0.0, "1", ASSUMED, ge=0, description="h_i = h (1 + h_rim (distance to the center / half side)^2)"
+    )
     noise: float = quantity(1.0, "drive", ASSUMED, ge=0)
 
 

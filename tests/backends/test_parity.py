@@ -33,6 +33,7 @@ CASES = {
     "adaptive_leaky, rk4": (AdaptiveLeakySpec(), OURS),
     "adaptive_leaky, euler": (AdaptiveLeakySpec(dt=1.0, integrator="euler", drive="per_tau"), OURS),
     "rate_map": (RateMapSpec(), OURS),
+    "rate_map, graded": (RateMapSpec(h_rim=2.0), OURS),
     "izhikevich, pair STDP": (IzhikevichSpec(), PairSTDPSpec()),
     "izhikevich, triplet STDP": (IzhikevichSpec(), TripletSTDPSpec(bounds="soft", norm="none", w_max=5.0)),
 }

@@ -79,3 +79,13 @@ def test_rate_map_by_hand() -> None:
     assert form.fires(np.array([1.0, 1.1]), np.ones(2), k).tolist() == [False, True]
     assert not form.cells(spec, PLACES, Key(0)).any()
     assert form.start(spec, np.zeros((2, 3))).tolist() == [[0, 0, 0], [1, 1, 1]]
+
+
+def test_the_rim_is_as_much_more_refractory_as_asked() -> None:
+    spec = RateMapSpec(h_rim=2.0)
+    form = form_of(spec)
+    g, unused = form.cells(spec, PLACES, Key(0))
+    assert g.tolist() == [4, 4, 4, 4, 0]  # corners lie sqrt(2) half sides from the center
+    assert not unused.any()
+    _, v = form.advance(1.5, 1.0, True, 0.0, 0.0, 4.0, 0.0, form.constants(spec))
+    assert v == pytest.approx(1 + 3 * 5)
