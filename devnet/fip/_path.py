@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from devnet._core.arrays import frozen_array
 from devnet._core.errors import ConfigError, CorruptFileError
+from devnet._core.notebook import table
 from devnet.fip._layout import Layout, layout_of
 from devnet.fip._state import WalkState
 from devnet.fip._stop import Stop
@@ -75,6 +76,20 @@ class Path:
         )
         for name in _SERIES:
             put(self, name, frozen_array(f"path.{name}", getattr(self, name), np.float64, (count,)))
+
+    def _repr_html_(self) -> str:
+        return table(
+            "Path",
+            {
+                "way-points": len(self),
+                "steps": int(self.steps[-1]),
+                "weights that moved": self.layout.size,
+                "change of outputs, at the end": float(self.distance[-1]),
+                "change of weights, at the end": float(self.weight_distance[-1]),
+                "weights at zero, %": 100.0 * float(self.sparsity[-1]),
+                "ended because": self.stop.help,
+            },
+        )
 
     def __len__(self) -> int:
         """Number of way-points."""

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 
 from devnet._core.arrays import frozen_array
 from devnet._core.errors import ConfigError
+from devnet._core.notebook import table
 from devnet._core.random import Key
 from devnet.sheet.geometry import Scaffold
 from devnet.spec import DynamicsSpec, LearningSpec, ModelSpec
@@ -131,6 +132,18 @@ class Sheet:
     def __repr__(self) -> str:
         return f"Sheet({self.model.name}: {self.n} cells, {self.m} units, density {self.density:.2f})"
 
+    def _repr_html_(self) -> str:
+        return table(
+            "Sheet",
+            {
+                "model": self.model.name,
+                "layer-I cells": self.n,
+                "layer-II units": self.m,
+                "cells per unit area": self.density,
+                "sweeps of growth": self.sweeps,
+            },
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Recording:
@@ -174,6 +187,19 @@ class Recording:
 
     def __repr__(self) -> str:
         return f"Recording({self.dynamics.form}: {len(self.time)} spikes of {self.sheet.n} cells, {self.steps} steps)"
+
+    def _repr_html_(self) -> str:
+        return table(
+            "Recording",
+            {
+                "form": self.dynamics.form,
+                "cells": self.sheet.n,
+                "steps": self.steps,
+                "spikes": len(self.time),
+                "active cells, mean": float(self.active.mean()),
+                "backend": f"{self.backend}; field {self.field}",
+            },
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,3 +265,17 @@ class Wiring:
 
     def __repr__(self) -> str:
         return f"Wiring({self.learning.dynamics}, {self.steps} steps: {self.sheet.n} cells -> {self.units} units)"
+
+    def _repr_html_(self) -> str:
+        return table(
+            "Wiring",
+            {
+                "activity": f"{self.activity}, {self.learning.dynamics}",
+                "rule": self.rule_name,
+                "cells": self.sheet.n,
+                "units": self.units,
+                "steps": self.steps,
+                "units that won": int((self.wins > 0).sum()),
+                "backend": f"{self.backend}; field {self.field}",
+            },
+        )

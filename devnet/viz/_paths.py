@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -38,6 +38,7 @@ CURVES = {
 """What can be drawn along a path: its title and what its values are multiplied by."""
 
 
+@runtime_checkable
 class PathLike(Protocol):
     """What is drawn of a path; ``devnet.fip.Path`` has it."""
 

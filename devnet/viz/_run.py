@@ -29,6 +29,7 @@ class WayPoints:
     weight_distance: Float[np.ndarray, " K"]
     sparsity: Float[np.ndarray, " K"]
     accuracy: Float[np.ndarray, " K"] | None
+    deltas: Float[np.ndarray, "K P"]
 
     @classmethod
     def load(cls, path: Path) -> WayPoints:

@@ -50,7 +50,7 @@ def form_name(model: ModelSpec, name: str) -> str:
     return FORMS[form] if name == form else f"{FORMS[form]}, {name.replace('_', ' ')}"
 
 
-def _called(recording: Recording) -> str:
+def called(recording: Recording) -> str:
     """Return what the dynamics of a recording are called."""
     model = recording.sheet.model
     known = [name for name, spec in model.dynamics.items() if spec == recording.dynamics]
@@ -162,7 +162,7 @@ def wave_frames(
     if below is not None:
         scale_bar(places[0], recording.sheet)
         span = "" if window == 1 else f"; firing fades over {window} steps"
-        below.set_title(f"{_called(recording)}{span}; upright lines: the frames above", color=MUTED)
+        below.set_title(f"{called(recording)}{span}; upright lines: the frames above", color=MUTED)
     return figure
 
 
@@ -214,7 +214,7 @@ def activity(recording: Recording, *, axes: Panels = None) -> Figure:
     """
     figure, (place,) = panels(axes, 1, size=(WIDTH, 1.2))
     _draw_activity(place, recording)
-    place.set_title(_called(recording), color=MUTED)
+    place.set_title(called(recording), color=MUTED)
     return figure
 
 

@@ -15,11 +15,13 @@ import numpy as np
 import shapely
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.collections import EllipseCollection, PolyCollection
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
+from matplotlib.ticker import NullFormatter
 from scipy.spatial import Voronoi
 
 from devnet._core.errors import ConfigError
@@ -245,6 +247,12 @@ def _tiles(sheet: Sheet) -> tuple[list[np.ndarray], np.ndarray]:
     parts, cell = shapely.get_parts(cut, return_index=True)
     keep = shapely.get_type_id(parts) == shapely.GeometryType.POLYGON.value
     return [np.asarray(p.exterior.coords) for p in parts[keep]], cell[keep]
+
+
+def powers(axis: Axis) -> None:
+    """Label an axis of equal ratios at powers of ten, written as 0.1, 10 or 1e-5: the style reads no formulas."""
+    axis.set_major_formatter(lambda value, _: f"{value:g}".replace("e-0", "e-").replace("e+0", "e"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def caption(axes: Axes, text: str, color: str = MUTED) -> None:

@@ -1,0 +1,172 @@
+"""Every public figure draws something on a tiny noun, alone and in Axes that a user hands in, as vectors."""
+
+from __future__ import annotations
+
+import inspect
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from devnet import viz
+from devnet._core.errors import ConfigError
+from devnet.viz._fields import neighbors
+from devnet.viz._plane import plane
+
+GALLERY = {
+    "activity": (1, lambda n: (viz.activity, n.bump)),
+    "activity_spectrum": (1, lambda n: (viz.activity_spectrum, n.bump)),
+    "comparison": (2, lambda n: (viz.comparison, n.summary["fip"]["recover"])),
+    "fields": (1, lambda n: (viz.fields, n.wiring)),
+    "growth": (4, lambda n: (viz.growth, n.sheet)),
+    "growth_curve": (1, lambda n: (viz.growth_curve, n.sheet)),
+    "initiation_map": (1, lambda n: (viz.initiation_map, n.bump)),
+    "layers": (2, lambda n: (viz.layers, n.wiring)),
+    "learning_curves": (2, lambda n: (viz.learning_curves, n.wiring)),
+    "lineage": (1, lambda n: (viz.lineage, n.sheet)),
+    "owners": (1, lambda n: (viz.owners, n.wiring)),
+    "path_curves": (3, lambda n: (viz.path_curves, n.path)),
+    "path_plane": (1, lambda n: (viz.path_plane, n.path)),
+    "plot": (0, lambda n: (viz.plot, n.sheet)),
+    "pools": (2, lambda n: (viz.pools, n.wiring)),
+    "pools_forming": (3, lambda n: (viz.pools_forming, n.wiring)),
+    "readout": (2, lambda n: (viz.readout, n.summary["readout"])),
+    "space_time": (1, lambda n: (viz.space_time, n.bump)),
+    "spectrum": (1, lambda n: (viz.spectrum, SimpleNamespace(values=np.array([4.0, 2.0, 1.0])))),
+    "story": (0, lambda n: (viz.story, n.sheet, n.bump, n.wiring, n.path, n.path.accuracy)),
+    "tiling": (1, lambda n: (viz.tiling, n.wiring)),
+    "topography": (2, lambda n: (viz.topography, n.wiring)),
+    "wave_frames": (6, lambda n: (viz.wave_frames, n.bump)),
+    "weight_spectrum": (1, lambda n: (viz.weight_spectrum, n.wiring)),
+    "weights_over_time": (2, lambda n: (viz.weights_over_time, n.wiring)),
+}
+"""Each function: how many Axes it takes, and what it is called with."""
+
+
+@pytest.fixture
+def nouns(holed, bump, wiring, summary, way):
+    deltas = np.array([[0.0, 0, 0, 0], [1.0, 0.5, 0, 0], [2.0, 0, 0, 0]])
+    path = SimpleNamespace(**(way | {"deltas": deltas}))
+    return SimpleNamespace(sheet=holed, bump=bump, wiring=wiring, summary=summary, path=path)
+
+
+def ink(figure):
+    """Return which share of a drawn figure's pixels is not its ground."""
+    with Image.open(io.BytesIO(viz.to_png(figure, dpi=60))) as picture:
+        pixels = np.asarray(picture.convert("L"))
+    return float((pixels < 230).mean())
+
+
+def test_the_gallery_holds_every_public_figure():
+    public = {
+        name
+        for name, value in vars(viz).items()
+        if inspect.isfunction(value) and inspect.signature(value).return_annotation in ("Figure", Figure)
+    }
+    assert public == set(GALLERY)
+
+
+@pytest.mark.parametrize("name", GALLERY)
+def test_a_figure_is_not_blank(name, nouns):
+    draw, *given = GALLERY[name][1](nouns)
+    assert ink(draw(*given)) > 0.01
+
+
+@pytest.mark.parametrize("name", [name for name, (panels, _) in GALLERY.items() if panels])
+def test_a_figure_draws_in_given_axes_and_nowhere_else(name, nouns):
+    panels, call = GALLERY[name]
+    draw, *given = call(nouns)
+    figure = Figure(figsize=(3 * panels, 3))
+    places = list(figure.subplots(1, panels, squeeze=False)[0])
+    before = ink(Figure(figsize=(3 * panels, 3)))
+    assert draw(*given, axes=places) is figure
+    assert figure.axes == places
+    assert ink(figure) > before + 0.003
+    with pytest.raises(ConfigError, match="axes"):
+        draw(*given, axes=[*places, *places])
+
+
+def test_a_wave_that_walks_is_a_band_that_walks(bump):
+    image = viz.space_time(bump).axes[0].images[0].get_array()
+    height = np.arange(len(image))[:, None]
+    firing = image.sum(axis=0) > 0
+    assert firing[20:100].all()
+    assert not firing[:20].any()
+    middle = (height * image).sum(axis=0)[firing] / image.sum(axis=0)[firing]
+    place = bump.sheet.positions[bump.cell, 0]
+    mean = [place[bump.time == step].mean() for step in range(20, 100)]
+    assert np.corrcoef(middle, mean)[0, 1] > 0.98
+
+
+def test_a_wave_starts_where_it_first_fires(bump):
+    axes = viz.initiation_map(bump).axes[0]
+    (start,) = np.asarray(axes.collections[-1].get_offsets())
+    np.testing.assert_allclose(start, bump.sheet.positions[bump.firing(20)].mean(axis=0))
+    assert next(text.get_text() for text in axes.texts) == "1"
+
+
+def test_a_field_is_drawn_around_its_pool(wiring):
+    axes = viz.fields(wiring).axes[0]
+    outlines = np.asarray(axes.collections[1].get_offsets())
+    mothers = wiring.sheet.positions[::20][:12]
+    assert np.hypot(*(outlines[:, None] - mothers[None]).transpose(2, 0, 1)).min(axis=1).max() < 1.5
+
+
+def test_the_grid_joins_only_near_neighbors():
+    lattice = np.stack(np.meshgrid(np.arange(5.0), np.arange(4.0)), axis=2).reshape(-1, 2)
+    edges = neighbors(lattice)
+    assert np.hypot(*(lattice[edges[:, 0]] - lattice[edges[:, 1]]).T).max() < 1.5
+    assert {(0, 1), (0, 5)} <= set(map(tuple, edges.tolist()))
+
+
+def test_a_path_in_a_plane_keeps_its_distances():
+    turn, _ = np.linalg.qr(np.array([[1.0, 2, 0], [0, 1, 1], [3, 0, 1]]))
+    flat = np.array([[0.0, 0, 0], [3, 0, 0], [3, 4, 0]])
+    (placed,), share = plane([flat @ turn.T])
+    distance = np.hypot(*(placed[:, None] - placed[None]).transpose(2, 0, 1))
+    np.testing.assert_allclose(distance, np.linalg.norm(flat[:, None] - flat[None], axis=2), atol=1e-9)
+    assert share.sum() == pytest.approx(1.0)
+    np.testing.assert_allclose(placed[0], 0.0, atol=1e-12)
+
+
+def test_paths_of_different_networks_are_refused(nouns):
+    other = SimpleNamespace(**(vars(nouns.path) | {"deltas": np.zeros((3, 5))}))
+    with pytest.raises(ConfigError, match="same network"):
+        viz.path_plane(nouns.path, other)
+
+
+def test_weights_of_the_cells_that_stay_are_drawn_strong(wiring):
+    left, right = viz.weights_over_time(wiring, unit=3).axes
+    assert "unit 3: " in left.get_title(loc="left")
+    ours = [line for line in left.lines if line.get_color() == viz.style.OURS]
+    assert len(ours) == int(left.get_title(loc="left").split()[2])
+    assert all(line.get_ydata()[-1] >= 0.5 * wiring.weights[:, 3].max() for line in ours)
+    assert len(right.lines) == 1
+
+
+def test_noise_needs_more_directions_than_pools(wiring, noise):
+    legend = viz.weight_spectrum(wiring, noise).axes[0].get_legend()
+    ranks = {t.get_text().split(":")[0]: float(t.get_text().split()[-1]) for t in legend.get_texts()}
+    assert set(ranks) == {"after", "before", "after noise"}
+
+
+def test_any_noun_is_plotted_and_anything_else_refused(holed, bump, wiring, nouns):
+    for noun in (holed, bump, wiring, nouns.path):
+        assert ink(viz.plot(noun)) > 0.01
+    with pytest.raises(ConfigError, match=r"noun: 'int'"):
+        viz.plot(3)
+
+
+def test_nouns_show_themselves_in_notebooks_as_escaped_text(holed, bump, wiring, model):
+    from dataclasses import replace
+
+    evil = replace(holed, model=model.replace(name="<script>alert(1)</script>"))
+    for noun in (evil, bump, wiring):
+        text = noun._repr_html_()
+        assert text.startswith("<table>")
+        assert "<script" not in text
+    assert "&lt;script&gt;" in evil._repr_html_()
+    assert "260" in evil._repr_html_()
