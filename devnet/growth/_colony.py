@@ -55,8 +55,8 @@ class Colony(NamedTuple):
         return colony
 
     def enlarged(self, capacity: int) -> Colony:
-        """Return the same cells with room for more."""
-        wider = Colony.empty(capacity)
+        """Return the same cells with room for so many, or for what there are if that is more."""
+        wider = Colony.empty(max(capacity, len(self.x)))
         for new, old in zip(wider, self, strict=True):
             new[: len(old)] = old
         return wider

@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 
+from devnet._core.checkpoint import Checkpoint, fingerprint
 from devnet._core.progress import task
 from devnet._core.random import Key, as_key, stream_id
 from devnet.growth._colony import (
@@ -51,13 +52,15 @@ FIRST_CAPACITY = 4096
 MAX_BOXES = 2**24
 
 
-def grow(model: str | Path | ModelSpec, *, rng: Any = None) -> Sheet:
+def grow(model: str | Path | ModelSpec, *, rng: Any = None, checkpoint: Checkpoint | None = None) -> Sheet:
     """Grow a sheet from one cell.
 
     Args:
         model: Catalog name (``"raghavan2019_grown_pooling/small"``), path of a TOML file, or a spec. Its parts
             ``scaffold`` and ``growth`` are used; constants and their sources stand in ``GrowthSpec``.
         rng: Seed as ``as_key`` takes it; all draws are functions of (key, stream, sweep, cell, draw).
+        checkpoint: Where the colony is kept between sweeps, so that growth goes on bit for bit if its process dies;
+            ``devnet.io.Checkpoints`` is one.
 
     Returns:
         The sheet: places and lineage of the layer-I cells, and the layer-II units that rose from them.
@@ -65,6 +68,7 @@ def grow(model: str | Path | ModelSpec, *, rng: Any = None) -> Sheet:
     Raises:
         ConfigError: The model is unknown or wrong, its scaffold is no region, or the seed cell lies outside.
         ResourceError: Growth exceeds ``growth.max_cells`` or ``growth.max_sweeps``.
+        InterruptedRunError: It was asked to stop; the checkpoint holds the colony.
 
     Examples:
         >>> sheet = grow("raghavan2019_grown_pooling/small", rng=0)
@@ -75,11 +79,13 @@ def grow(model: str | Path | ModelSpec, *, rng: Any = None) -> Sheet:
     scaffold = Scaffold.from_spec(spec.scaffold)
     key = as_key(rng)
     with task("grow") as tick:
-        colony, n, sweep = _run(spec, scaffold, key, tick)
+        colony, n, sweep = _run(spec, scaffold, key, tick, checkpoint)
     return finish(spec, key, colony, n, sweep)
 
 
-def _run(spec: ModelSpec, scaffold: Scaffold, key: Key, tick: Any) -> tuple[Colony, int, int]:
+def _run(
+    spec: ModelSpec, scaffold: Scaffold, key: Key, tick: Any, checkpoint: Checkpoint | None
+) -> tuple[Colony, int, int]:
     """Run sweeps until every timer is at 0; return the cells, their number and the last sweep."""
     from devnet.growth import _kernels as kernels  # numba loads when something grows, not before
 
@@ -94,6 +100,10 @@ def _run(spec: ModelSpec, scaffold: Scaffold, key: Key, tick: Any) -> tuple[Colo
     draws = kernels.Draws(*(np.uint32(word) for word in key.words), *streams)
     edges = edges_of(scaffold)
     n, sweep, running = 1, 0, 1
+    if checkpoint is not None and (saved := checkpoint.load(_identity(spec, key))):
+        head = saved.arrays["head"].copy()
+        colony = Colony(*(saved.arrays[name] for name in Colony._fields)).enlarged(FIRST_CAPACITY)
+        n, sweep, running = (saved.numbers[name] for name in ("n", "sweep", "running"))
     while running:
         check_sweeps(spec.growth, sweep + 1)
         if 2 * n > len(colony.x):
@@ -105,7 +115,16 @@ def _run(spec: ModelSpec, scaffold: Scaffold, key: Key, tick: Any) -> tuple[Colo
         )
         check_cells(spec.growth, n, sweep)
         tick(sweep - before)
+        if checkpoint is not None and running and checkpoint.due():
+            cells = {name: values[:n] for name, values in colony._asdict().items()}
+            checkpoint.save(cells | {"head": head}, {"n": n, "sweep": sweep, "running": running})
     return colony, n, sweep
+
+
+def _identity(spec: ModelSpec, key: Key) -> dict[str, str]:
+    """Return by what a checkpoint is known to belong to a growth."""
+    parts = [part.model_dump(mode="json") for part in (spec.scaffold, spec.growth)]
+    return {"verb": "grow", "key": str(key.value), "model": fingerprint(*parts)}
 
 
 def _grid(kernels: Any, scaffold: Scaffold, radius: float, max_cells: int) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from devnet._core.checkpoint import Checkpoint
 from devnet._core.errors import ConfigError
 from devnet._core.progress import task
 from devnet._core.random import as_key
@@ -14,6 +15,7 @@ from devnet.dynamics import plasticity
 from devnet.sheet import Sheet, Wiring
 from devnet.spec import LearningSpec
 from devnet.waves import named, uncoupled
+from devnet.waves.resume import identity, packed, restore
 
 CHUNK = 1024
 """Runs are cut only at multiples of this, where the compiled backend goes on bit for bit."""
@@ -31,6 +33,7 @@ def organize(
     threads: int = 1,
     activity: str = "waves",
     snapshots: int = 0,
+    checkpoint: Checkpoint | None = None,
 ) -> Wiring:
     """Let spontaneous activity wire a sheet, all-to-all and unordered at first, to a layer of units.
 
@@ -47,6 +50,8 @@ def organize(
         activity: ``"waves"``, or ``"noise"`` for the control in which uncoupled cells fire as often by noise alone;
             the gate on spread, which noise never passes, is then open.
         snapshots: How many times the weights are kept on the way, in steps of equal ratio.
+        checkpoint: Where the state is kept, so that the learning goes on bit for bit if its process dies;
+            ``devnet.io.Checkpoints`` is one.
 
     Returns:
         The wiring.
@@ -54,6 +59,7 @@ def organize(
     Raises:
         ConfigError: Unknown name, no unit, or fewer cells than units.
         HealthError: A state variable left the finite numbers.
+        InterruptedRunError: It was asked to stop; the checkpoint holds its state.
     """
     learning = named("learning", sheet.model.learning, spec)
     count = units if units is not None else learning.units if learning.units is not None else sheet.m
@@ -78,7 +84,16 @@ def organize(
     wanted = np.unique(np.geomspace(CHUNK, length, snapshots).astype(int)) if snapshots else np.empty(0, int)
     kept: list[tuple[int, np.ndarray]] = []
     early_wins = np.zeros_like(learner.wins)
+    written = 0
+    if checkpoint is not None:
+        told = (rule.model_dump(mode="json"), length, activity, wanted, first_weights)
+        if saved := checkpoint.load(identity("organize", model, stepper, *told)):
+            restore(state, saved.arrays, saved.numbers["step"])
+            early_wins = saved.arrays["early_wins"]
+            kept = [(step, part[str(step)]) for part in saved.segments for step in sorted(map(int, part))]
+            written = len(kept)
     with task(f"organize {learning.dynamics}", length) as tick:
+        tick(state.step)
         while state.step < length:
             chunk = min(CHUNK, length - state.step)
             stepper.advance(model, state, chunk, rule=rule, record=False)
@@ -87,6 +102,10 @@ def organize(
                 early_wins = learner.wins.copy()
             if len(kept) < len(wanted) and state.step >= wanted[len(kept)]:
                 kept.append((state.step, learner.weights.astype(np.float32)))
+            if checkpoint is not None and state.step < length and checkpoint.due():
+                new = {str(step): weights for step, weights in kept[written:]}
+                checkpoint.save(packed(state) | {"early_wins": early_wins}, {"step": state.step}, new or None)
+                written = len(kept)
     return Wiring(
         sheet=sheet,
         learning=learning,

@@ -8,12 +8,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from devnet._core.checkpoint import Checkpoint
 from devnet._core.errors import ConfigError, InterruptedRunError
 from devnet._core.progress import task
 from devnet._core.random import as_key
-from devnet.backends.base import SheetModel, State, backend_of
+from devnet.backends.base import SheetModel, Spikes, State, backend_of
 from devnet.sheet import Recording, Sheet
 from devnet.spec import DynamicsSpec, Spec
+from devnet.waves.resume import identity, packed, restore
 
 CHUNK = 1024
 """Steps between two signs of progress; a multiple of the compiled backend's refresh."""
@@ -55,6 +57,7 @@ def simulate(
     backend: str = "numba",
     field: str = "exact",
     threads: int = 1,
+    checkpoint: Checkpoint | None = None,
 ) -> Recording:
     """Run the spontaneous activity of a sheet.
 
@@ -69,6 +72,8 @@ def simulate(
         backend: ``"numba"``, or ``"reference"``, ``"brian2"``, ``"torch"``: the same spikes, slower.
         field: ``"exact"`` or ``"fast"``, how the coupling is summed; see ``backends.base.backend_of``.
         threads: Threads for large sheets with a fast field; the result does not depend on it.
+        checkpoint: Where state and spikes are kept, so that the recording goes on bit for bit if its process dies;
+            ``devnet.io.Checkpoints`` is one.
 
     Returns:
         All spikes.
@@ -76,12 +81,22 @@ def simulate(
     Raises:
         ConfigError: Unknown dynamics or backend, or no steps.
         HealthError: A state variable left the finite numbers.
-        InterruptedRunError: Ctrl-C, after the first steps were recorded.
+        InterruptedRunError: Ctrl-C, after the first steps were recorded; or it was asked to stop, and the checkpoint
+            holds its state.
         KeyboardInterrupt: Ctrl-C before that.
     """
     parts: list[Recording] = []
     try:
-        for part in stream(sheet, spec, steps=steps, rng=rng, backend=backend, field=field, threads=threads):
+        for part in stream(
+            sheet,
+            spec,
+            steps=steps,
+            rng=rng,
+            backend=backend,
+            field=field,
+            threads=threads,
+            checkpoint=checkpoint,
+        ):
             parts.append(part)  # noqa: PERF402  # must hold what came before an interrupt
     except KeyboardInterrupt:
         if not parts:
@@ -102,6 +117,7 @@ def stream(
     backend: str = "numba",
     field: str = "exact",
     threads: int = 1,
+    checkpoint: Checkpoint | None = None,
 ) -> Iterator[Recording]:
     """Run the activity of a sheet and hand it out piece by piece, so that memory does not grow with the steps.
 
@@ -113,12 +129,15 @@ def stream(
         backend: Who steps the sheet.
         field: How the coupling is summed.
         threads: Threads for large sheets with a fast field.
+        checkpoint: Where state and spikes are kept.
 
     Yields:
-        Recordings of at most 1024 steps each, one after another; times count from each one's own first step.
+        Recordings of at most 1024 steps each, one after another; times count from each one's own first step. What a
+        checkpoint holds already comes first, in pieces as they were saved.
 
     Raises:
         ConfigError: Unknown dynamics or backend, or no steps.
+        InterruptedRunError: It was asked to stop; the checkpoint holds its state.
     """
     if steps < 1:
         raise ConfigError("steps", steps, "at least 1")
@@ -127,21 +146,40 @@ def stream(
     key = as_key(rng)
     model = SheetModel.build(sheet, dynamics, key)
     state = State.initial(model)
+
+    def piece(spikes: Spikes, first: int, last: int) -> Recording:
+        return Recording(
+            sheet=sheet,
+            dynamics=dynamics,
+            key=key,
+            backend=stepper.name,
+            field=stepper.field(model),
+            steps=last - first,
+            time=spikes.time - first,
+            cell=spikes.cell,
+        )
+
+    unsaved: list[Spikes] = []
+    kept = 0
     with task(f"simulate {dynamics.form}", steps) as tick:
+        if checkpoint is not None and (saved := checkpoint.load(identity("simulate", model, stepper, steps))):
+            restore(state, saved.arrays, saved.numbers["step"])
+            for part in saved.segments:
+                first, kept = kept, int(part["last"])
+                yield piece(Spikes(part["time"], part["cell"]), first, kept)
+            tick(kept)
         while state.step < steps:
             first, chunk = state.step, min(CHUNK, steps - state.step)
             spikes = stepper.advance(model, state, chunk)
-            yield Recording(
-                sheet=sheet,
-                dynamics=dynamics,
-                key=key,
-                backend=stepper.name,
-                field=stepper.field(model),
-                steps=chunk,
-                time=spikes.time - first,
-                cell=spikes.cell,
-            )
+            yield piece(spikes, first, state.step)
             tick(chunk)
+            if checkpoint is not None:
+                unsaved.append(spikes)
+                if state.step < steps and checkpoint.due():
+                    joined = Spikes.join(unsaved)
+                    segment = {"time": joined.time, "cell": joined.cell, "last": np.array(state.step)}
+                    checkpoint.save(packed(state), {"step": state.step}, segment)
+                    unsaved = []
 
 
 def _joined(parts: list[Recording]) -> Recording:
