@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 Tick = Callable[..., None]
-"""``tick()`` or ``tick(n)``: so many more units of the task are done."""
+"""``tick()`` or ``tick(n)``: so many more units of the task are done; ``tick(n, note)`` also says how it stands."""
 
 
 class Listener(Protocol):
@@ -22,7 +22,7 @@ class Listener(Protocol):
         ...
 
 
-def _no_tick(amount: int = 1) -> None:
+def _no_tick(amount: int = 1, note: str = "") -> None:
     """Advance nothing."""
 
 

@@ -53,7 +53,7 @@ class Lines:
         """Open a task; see ``devnet._core.progress``."""
         start = time.perf_counter()
         with self._levels.deeper() as level:
-            yield lambda amount=1: None
+            yield lambda amount=1, note="": None
         if level == _TOLD:
             sys.stderr.write(f"{label:<20} {time.perf_counter() - start:7.1f} s\n")
             sys.stderr.flush()
@@ -76,6 +76,7 @@ class Bars:
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
             console=Console(stderr=True),
             transient=True,
         )
@@ -86,12 +87,12 @@ class Bars:
         start = time.perf_counter()
         with self._levels.deeper() as level:
             if level > _SHOWN:
-                yield lambda amount=1: None
+                yield lambda amount=1, note="": None
                 return
             self._enter()
-            bar = self._bars.add_task("  " * (level - 1) + label, total=total, of=_of(0, total))
+            bar = self._bars.add_task("  " * (level - 1) + label, total=total, of=_of(0, total), note="")
             try:
-                yield lambda amount=1: self._advance(bar, amount)
+                yield lambda amount=1, note="": self._advance(bar, amount, note)
                 if level == _TOLD:
                     self._bars.console.print(
                         f"{label:<20} {time.perf_counter() - start:7.1f} s", highlight=False
@@ -100,13 +101,12 @@ class Bars:
                 self._bars.remove_task(bar)
                 self._leave()
 
-    def _advance(self, bar: Any, amount: int) -> None:
+    def _advance(self, bar: Any, amount: int, note: str) -> None:
         with self._lock:
             task = next(task for task in self._bars.tasks if task.id == bar)
             done = int(task.completed) + amount
-            self._bars.update(
-                bar, completed=done, of="" if task.total is None else f"{done}/{int(task.total)}"
-            )
+            of = "" if task.total is None else f"{done}/{int(task.total)}"
+            self._bars.update(bar, completed=done, of=of, note=note or task.fields["note"])
 
     def _enter(self) -> None:
         with self._lock:

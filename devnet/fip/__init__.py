@@ -59,3 +59,6 @@ from devnet.fip._task import Replay as Replay  # noqa: E402
 from devnet.fip._traverse import resume as resume  # noqa: E402
 from devnet.fip._traverse import traverse as traverse  # noqa: E402
 from devnet.fip._walk import Walk as Walk  # noqa: E402
+from devnet.fip._watch import Callback as Callback  # noqa: E402
+from devnet.fip._watch import TensorBoard as TensorBoard  # noqa: E402
+from devnet.fip._watch import WayPoint as WayPoint  # noqa: E402

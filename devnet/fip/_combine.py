@@ -51,6 +51,11 @@ class Sum(Objective):
         object.__setattr__(self, "parts", parts)
         object.__setattr__(self, "factors", given)
 
+    @property
+    def by_gradient(self) -> bool:
+        """Whether one of the parts does."""
+        return any(part.by_gradient for part in self.parts)
+
     def _each(self, walk: Walk) -> Iterator[Objective]:
         """Yield the parts; while a part is out, the walk carries its memory and mask."""
         for number, part in enumerate(self.parts):
@@ -118,6 +123,11 @@ class UserObjective(Objective):
     def __post_init__(self) -> None:
         if not callable(self.function):
             raise ConfigError("objective.function", self.function, "a function of the module")
+
+    @property
+    def by_gradient(self) -> bool:
+        """True: only its gradient is known."""
+        return True
 
     def begin(self, walk: Walk) -> None:
         """Make sure that the function returns a finite, differentiable scalar."""

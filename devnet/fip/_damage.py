@@ -17,7 +17,7 @@ from devnet._core.errors import ConfigError
 from devnet._core.random import as_key
 from devnet.fip._checks import positive, within
 from devnet.fip._layout import Layout
-from devnet.fip._objective import Objective, off_mask_energy, zero_off_mask
+from devnet.fip._objective import Objective, off_mask_energy
 from devnet.fip._walk import Walk
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -253,7 +253,8 @@ class Damage(Objective):
             views[name].add_(torch.from_numpy(noise.copy()).to(walk.weights))
         if self.intact:
             walk.mask = mask
-            zero_off_mask(walk.weights, mask)
+            walk.scratch["kept"] = mask.to(walk.weights)  # numbers multiply twenty times as fast as truths
+            walk.weights.mul_(walk.scratch["kept"])
 
     def value_and_grad(self, walk: Walk) -> tuple[Tensor, Tensor]:
         """Return half the squared norm of the cut weights, which is 0 all along the path, and its gradient."""
@@ -261,8 +262,8 @@ class Damage(Objective):
 
     def constrain(self, walk: Walk) -> None:
         """Hold the cut weights at zero."""
-        if walk.mask is not None:
-            zero_off_mask(walk.weights, walk.mask)
+        if "kept" in walk.scratch:
+            walk.weights.mul_(walk.scratch["kept"])
 
 
 def _cut(

@@ -15,7 +15,14 @@ from devnet.fip._walk import Walk
 
 
 class Direction(ABC):
-    """Proposes where to go from the live weights."""
+    """Proposes where to go from the live weights.
+
+    Attributes:
+        penalty: Multiple of the objective that is descended beside the functional distance; 0 leaves the objective to
+            its proximal map.
+    """
+
+    penalty: float = 0.0
 
     @abstractmethod
     def propose(self, walk: Walk) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
@@ -9,7 +10,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from devnet.fip._checks import positive, whole
+from devnet.fip._checks import positive, whole, within
 from devnet.fip._direction import Direction
 from devnet.fip._walk import Walk
 
@@ -54,9 +55,9 @@ def conjugate_gradient(
 class DampedNatural(Direction):
     r"""Natural gradient on the free weights, damped as Levenberg and Marquardt do.
 
-    Solves :math:`(m g m + \mu 1)\, \delta = -m \nabla \frac1N \sum_i d(z_i, z_{0,i})` by conjugate gradients on N
-    fresh reference inputs, m being the mask of free weights. The damping falls after an accepted full step and grows
-    after a rejected one; without it severe damage diverges.
+    Solves :math:`(m g m + \mu 1)\, \delta = -m \nabla \big(\frac1N \sum_i d(z_i, z_{0,i}) + \lambda O(w)\big)` by
+    conjugate gradients on N fresh reference inputs, m being the mask of free weights and O the objective. The damping
+    falls after an accepted full step and grows after a rejected one; without it severe damage diverges.
 
     Attributes:
         examples: Reference inputs a round, N.
@@ -65,6 +66,7 @@ class DampedNatural(Direction):
         ease: Factor on mu after a full step.
         strain: Factor on mu after a partial step.
         retreat: Factor on mu after a rejected step.
+        penalty: Factor lambda on the objective's gradient; 0 leaves the objective to its proximal map.
     """
 
     examples: int = 1024
@@ -73,12 +75,14 @@ class DampedNatural(Direction):
     ease: float = 1 / 3
     strain: float = 1.5
     retreat: float = 4.0
+    penalty: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("examples", "iterations"):
             whole("direction." + name, getattr(self, name))
         for name in ("damping", "ease", "strain", "retreat"):
             positive("direction." + name, getattr(self, name))
+        within("direction.penalty", self.penalty, 0.0, math.inf)
 
     def propose(self, walk: Walk) -> Tensor:
         """Return the damped natural gradient on a fresh set of reference inputs."""
@@ -87,6 +91,8 @@ class DampedNatural(Direction):
         local = walk.metric.at(walk.network, inputs)
         free = None if walk.mask is None else walk.mask.to(walk.weights)
         gradient = local.gradient(outputs)
+        if self.penalty:
+            gradient.add_(walk.objective.value_and_grad(walk)[1], alpha=self.penalty)
         if free is not None:
             gradient.mul_(free)
         square = gradient.dot(gradient)

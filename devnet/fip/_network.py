@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from devnet.fip._inputs import Batch, arguments, call
 from devnet.fip._layout import Layout, layout_of
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+T = TypeVar("T")
 CHUNK = 2048  # examples a forward pass without gradient takes at once
 
 
@@ -70,11 +72,17 @@ class Network:
         module: The copy.
         layout: Its moving parameters.
         weights: The flat vector they are views of, ``[P]``.
+        precision: Type in which autocast lets the module compute, or None for its own. Weights, outputs and gradients
+            keep theirs.
         micro_batch: Examples that are known not to be too many for a forward and backward pass.
     """
 
     def __init__(
-        self, module: nn.Module, parameters: Sequence[str] | None = None, counted: Sequence[str] | None = None
+        self,
+        module: nn.Module,
+        parameters: Sequence[str] | None = None,
+        counted: Sequence[str] | None = None,
+        precision: torch.dtype | None = None,
     ) -> None:
         if not isinstance(module, nn.Module):
             raise ConfigError("module", type(module).__name__, "a torch.nn.Module")
@@ -82,6 +90,7 @@ class Network:
         self.module = copy.deepcopy(module).eval()
         _refuse_unsteady(self.module)
         self.micro_batch: int = sys.maxsize
+        self.precision = precision
         self._moving: list[Tensor] = []
         mine = dict(self.module.named_parameters())
         self.weights = self.layout.join({n: p.detach() for n, p in mine.items()})
@@ -95,7 +104,18 @@ class Network:
 
     def __call__(self, inputs: Batch) -> Tensor:
         """Return the outputs at the present weights, ``[N, ..., C]``."""
-        return call(self.module, inputs)
+        with self._autocast():
+            return self._own(call(self.module, inputs))
+
+    def _autocast(self) -> torch.autocast:
+        """Return the context in which the module computes."""
+        return torch.autocast(
+            self.weights.device.type, dtype=self.precision, enabled=self.precision is not None
+        )
+
+    def _own(self, outputs: Any) -> Any:
+        """Return outputs in the type of the weights where autocast gave them another one."""
+        return outputs if self.precision is None else outputs.to(self.weights.dtype)
 
     def outputs(self, inputs: Batch) -> Tensor:
         """Return the outputs at the present weights without a graph, in chunks.
@@ -112,7 +132,7 @@ class Network:
 
         def part(rows: slice) -> Tensor:
             with torch.no_grad():
-                given = call(self.module, inputs[rows])
+                given = self(inputs[rows])
             if not isinstance(given, Tensor) or given.ndim < 2 or len(given) != len(inputs[rows]):
                 held = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
                 raise ConfigError("module", held, "a module whose output is one tensor [N, ..., C]")
@@ -124,11 +144,12 @@ class Network:
         """Return the outputs on fixed inputs as a pure function of the flat weights (for torch.func)."""
 
         def outputs(flat: Tensor) -> Tensor:
-            return functional_call(self.module, self.layout.split(flat), *arguments(inputs))
+            with self._autocast():
+                return self._own(functional_call(self.module, self.layout.split(flat), *arguments(inputs)))
 
         return outputs
 
-    def parts(self, count: int, run: Callable[[slice], Tensor], most: int = sys.maxsize) -> list[Tensor]:
+    def parts(self, count: int, run: Callable[[slice], T], most: int = sys.maxsize) -> list[T]:
         """Run over consecutive examples, all at once where memory lets it.
 
         Where the device runs out of memory, the micro-batch is halved, for good, and the run begins again.

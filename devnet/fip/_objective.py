@@ -19,6 +19,11 @@ from devnet.fip._walk import Walk
 class Objective(ABC):
     """The secondary goal of a path."""
 
+    @property
+    def by_gradient(self) -> bool:
+        """Whether it acts through its gradient alone, so that a direction without a penalty would never reach it."""
+        return False
+
     def begin(self, walk: Walk) -> None:  # noqa: B027  (a hook)
         """Prepare the walk before its first way-point; by default nothing.
 
@@ -57,13 +62,13 @@ def off_mask_energy(weights: Tensor, mask: Tensor | None) -> tuple[Tensor, Tenso
     Returns:
         Scalar and vector.
     """
-    off = torch.zeros_like(weights) if mask is None else weights.masked_fill(mask, 0.0)
+    off = torch.zeros_like(weights) if mask is None else weights * ~mask
     return 0.5 * off.dot(off), off
 
 
 def zero_off_mask(weights: Tensor, mask: Tensor) -> None:
-    """Set the weights off a mask to +0.0 in place."""
-    weights.masked_fill_(~mask, 0.0)
+    """Set the weights off a mask to zero in place."""
+    weights.mul_(mask)  # many times as fast as masked_fill_ on a CPU; a way-point's -0.0 becomes +0.0
 
 
 @final

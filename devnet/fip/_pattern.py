@@ -52,7 +52,7 @@ class Global(Pattern):
         cut = round(sparsity * sum(s for s, c in zip(layout.sizes, layout.counted, strict=True) if c))
         if cut == 0:
             return torch.ones_like(counted)
-        score = score.masked_fill(~counted, math.inf)
+        score = torch.where(counted, score, math.inf)
         return score > threshold(score, cut)
 
 

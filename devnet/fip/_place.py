@@ -56,6 +56,11 @@ class ToWeights(Objective):
     def __post_init__(self) -> None:
         within("objective.pull", self.pull, 0.0, 1.0)
 
+    @property
+    def by_gradient(self) -> bool:
+        """True where nothing pulls."""
+        return self.pull == 0
+
     def begin(self, walk: Walk) -> None:
         """Read the other network's weights."""
         walk.scratch["goal"] = flat_weights(
@@ -91,6 +96,11 @@ class Diversity(Objective):
 
     def __post_init__(self) -> None:
         positive("objective.radius", self.radius)
+
+    @property
+    def by_gradient(self) -> bool:
+        """True: no projection leads away."""
+        return True
 
     def begin(self, walk: Walk) -> None:
         """Read the other networks' weights."""

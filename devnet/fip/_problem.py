@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
+import torch
+
 from devnet._core.errors import ConfigError
 from devnet.fip._checks import whole
 from devnet.fip._direction import Direction, PenalizedGradient
@@ -33,6 +35,9 @@ class Problem:
             or more.
         keep: Way-points to keep, evenly spaced, first and last among them.
         probe: Reference inputs on which the functional distance of a way-point is measured.
+        precision: ``torch.bfloat16`` lets the network compute in it (autocast) while weights, outputs and gradients
+            keep their type; the reference outputs are made in it too. None means the network's own precision. float16
+            would need its loss scaled and is refused.
     """
 
     inputs: Any
@@ -45,6 +50,7 @@ class Problem:
     counted: Sequence[str] | None = None
     keep: int = 11
     probe: int = 1024
+    precision: torch.dtype | None = None
 
     def __post_init__(self) -> None:
         parts = {
@@ -60,3 +66,5 @@ class Problem:
                 raise ConfigError(name, value, f"a {kind.__name__} of devnet.fip")
         whole("keep", self.keep, 2)
         whole("probe", self.probe)
+        if self.precision not in {None, torch.bfloat16}:
+            raise ConfigError("precision", str(self.precision), "torch.bfloat16 or None")

@@ -55,7 +55,8 @@ class Magnitude(Saliency):
 class MetricSaliency(Saliency):
     r"""How far the outputs move when a weight is cut alone: :math:`w^2 (g_{ii} + floor)`.
 
-    The diagonal of the metric is estimated with random signs and averaged over refreshes.
+    The diagonal of the metric is estimated with random signs and averaged over refreshes. Twice the examples and the
+    probes cost four times as much and gain nothing: LeNet-300-100, 98 and 99 % sparse, four seeds on a validation split.
 
     Attributes:
         floor: Added to the diagonal, so that a weight no reference input reaches still counts by its magnitude.
@@ -66,8 +67,8 @@ class MetricSaliency(Saliency):
     """
 
     floor: float = 1e-3
-    examples: int = 256
-    probes: int = 2
+    examples: int = 128
+    probes: int = 1
     every: int = 1
     decay: float = 0.8
 

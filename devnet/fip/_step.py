@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor
+from torch.optim.adam import adam
 
 from devnet._core.errors import ConfigError
 from devnet.fip._checks import positive, whole, within
@@ -98,12 +99,13 @@ class Adam(Step):
         within("step.beta1", self.beta1, 0.0, 1.0)
         within("step.beta2", self.beta2, 0.0, 1.0)
 
-    def state(self, like: Tensor) -> dict[str, Any]:
+    def state(self, like: Tensor) -> dict[str, Tensor]:
         """Return the moments before the first step, for a vector like this one."""
-        return {"count": 0, **{name: torch.zeros_like(like) for name in ("first", "second", "root")}}
+        count = torch.zeros((), dtype=torch.float32, device=like.device)
+        return {"count": count, "first": torch.zeros_like(like), "second": torch.zeros_like(like)}
 
-    def move(self, weights: Tensor, direction: Tensor, state: dict[str, Any], progress: float) -> None:
-        """Take one step in place.
+    def move(self, weights: Tensor, direction: Tensor, state: dict[str, Tensor], progress: float) -> None:
+        """Take one step in place: one fused pass over the flat vectors, and no number leaves the device.
 
         Args:
             weights: What moves, ``[P]``.
@@ -111,14 +113,22 @@ class Adam(Step):
             state: The moments; changed in place.
             progress: Share of the schedule behind us, 0 to 1.
         """
-        state["count"] += 1
-        count = state["count"]
-        first = state["first"].lerp_(direction, 1.0 - self.beta1)
-        second = state["second"].mul_(self.beta2).addcmul_(direction, direction, value=1.0 - self.beta2)
-        correction = math.sqrt(1.0 - self.beta2**count)
-        rate = self.rate * 0.5 * (1.0 + math.cos(math.pi * progress))
-        root = torch.sqrt(second, out=state["root"]).add_(self.epsilon * correction)
-        weights.addcdiv_(first, root, value=rate * correction / (1.0 - self.beta1**count))
+        adam(
+            [weights],
+            [direction],
+            [state["first"]],
+            [state["second"]],
+            [],
+            [state["count"]],
+            fused=True,
+            amsgrad=False,
+            beta1=self.beta1,
+            beta2=self.beta2,
+            lr=self.rate * 0.5 * (1.0 + math.cos(math.pi * progress)),
+            weight_decay=0.0,
+            eps=self.epsilon,
+            maximize=True,
+        )
 
     def take(self, walk: Walk, direction: Tensor) -> float:
         """Take one Adam step along the direction."""
@@ -131,7 +141,9 @@ class Adam(Step):
 @final
 @dataclass(frozen=True)
 class Backtrack(Step):
-    """The first of several multiples that lowers the functional distance on a fixed set of reference inputs.
+    """The first of several multiples that lowers what the direction descends, on a fixed set of reference inputs.
+
+    That is the functional distance, plus the objective where the direction has a penalty (see ``Walk.merit``).
 
     Attributes:
         sizes: Multiples to try, in this order.
@@ -152,10 +164,10 @@ class Backtrack(Step):
         """Try the multiples; leave the weights as they were where none helps."""
         inputs, outputs = walk.reference.draw("check", 0, self.examples)
         origin = walk.weights.clone()
-        before = walk.distance(inputs, outputs)
+        before = walk.merit(inputs, outputs)
         for size in self.sizes:
             torch.add(origin, direction, alpha=size, out=walk.weights)
-            if walk.distance(inputs, outputs) < before:
+            if walk.merit(inputs, outputs) < before:
                 return size
         walk.weights.copy_(origin)
         return 0.0

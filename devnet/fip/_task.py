@@ -63,6 +63,11 @@ class NewTask(Objective):
         if self.replay is not None and not isinstance(self.replay, Replay):
             raise ConfigError("objective.replay", type(self.replay).__name__, "a devnet.fip.Replay or None")
 
+    @property
+    def by_gradient(self) -> bool:
+        """True: a loss has no proximal map of its own."""
+        return True
+
     def begin(self, walk: Walk) -> None:
         """Bring the examples to the network's device."""
         walk.scratch["task"] = [_source("objective", self.inputs, self.labels, self.batch, walk, "new task")]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from devnet._core import progress
-from devnet._core.errors import ConfigError, HealthError
+from devnet._core.errors import ConfigError, HealthError, ResourceError
 from devnet._core.random import Key, as_key
 from devnet.fip._checks import whole
 from devnet.fip._inputs import as_inputs
@@ -22,13 +24,15 @@ from devnet.fip._reference import Reference
 from devnet.fip._state import WalkState
 from devnet.fip._stop import Stop
 from devnet.fip._walk import Walk
+from devnet.fip._watch import Callback, Watch, WayPoint
 
 
 class _Recorder:
     """Keeps way-points while a walk goes on."""
 
-    def __init__(self, walk: Walk, probe: int, before: Path | None = None) -> None:
+    def __init__(self, walk: Walk, probe: int, watch: Watch, before: Path | None = None) -> None:
         self._walk = walk
+        self.watch = watch
         self._counted = walk.network.layout.counted_mask(walk.weights.device)
         self._probe = walk.reference.draw("probe", 0, probe)
         self.rows: dict[str, list[Any]] = {
@@ -64,6 +68,12 @@ class _Recorder:
             self.rows[name].append(value)
         return distance
 
+    def tell(self) -> None:
+        """Tell the newest way-point to all who watch."""
+        walk, told = self._walk, ("distance", "objective", "weight_distance", "sparsity")
+        numbers = {name: self.rows[name][-1] for name in told}
+        self.watch.tell(WayPoint(walk.step, walk.steps, **numbers), walk.network)
+
     def replace(self) -> float:
         """Keep the live weights in place of the last way-point."""
         for column in self.rows.values():
@@ -88,7 +98,15 @@ class _Recorder:
         )
 
 
-def traverse(module: nn.Module, problem: Problem, *, rng: Any = None, until: int | None = None) -> Path:
+def traverse(
+    module: nn.Module,
+    problem: Problem,
+    *,
+    rng: Any = None,
+    until: int | None = None,
+    callbacks: Sequence[Callback] = (),
+    labelled: tuple[Any, Any] | None = None,
+) -> Path:
     r"""Move a network along a path on which its function stays as invariant as can be (F24).
 
     Approximates :math:`\min \int \langle\gamma', \gamma'\rangle_g + O(\gamma)\, dt` in discrete steps: the reference
@@ -98,7 +116,7 @@ def traverse(module: nn.Module, problem: Problem, *, rng: Any = None, until: int
     The module is copied and never touched. Its copy runs in evaluation mode: dropout is off and batch-norm statistics
     stay as they are; a module that draws random numbers all the same is refused. Buffers, and parameters that are not
     to move, keep their values. Where the device runs out of memory, micro-batches are halved; results stay the same up
-    to the rounding of sums.
+    to the rounding of sums. Where a GPU cannot hold a single example, the walk begins again on the CPU, with a warning.
 
     Args:
         module: Any network that maps a tensor ``[N, ...]``, or several, to one tensor ``[N, ..., C]``.
@@ -106,6 +124,9 @@ def traverse(module: nn.Module, problem: Problem, *, rng: Any = None, until: int
         rng: Seed, generator or key (SPEC 7). One key gives one path, bit for bit, on one device and thread count.
             PyTorch's global generator is not used.
         until: Pause at the first way-point at or after this step, for ``resume`` to go on from; None means never.
+        callbacks: Objects that hear of every way-point; see ``Callback``.
+        labelled: Inputs and class numbers on which the live network is scored for progress and callbacks. The path
+            does not depend on them.
 
     Returns:
         The path, from the module to where the walk ended or paused. A paused one is as it is: an objective that makes
@@ -114,21 +135,51 @@ def traverse(module: nn.Module, problem: Problem, *, rng: Any = None, until: int
     Raises:
         ConfigError: The module, its inputs or the problem do not fit together.
         HealthError: The walk left the finite numbers.
+        ResourceError: A CPU cannot hold a single example.
     """
-    walk = _begun(module, problem, as_key(rng), until)
-    record = _Recorder(walk, problem.probe)
+    watch, key = Watch.of(callbacks, labelled), as_key(rng)
+    try:
+        return _walked(module, module, problem, key, until, watch)
+    except ResourceError as error:
+        if not _on_accelerator(module):
+            raise
+        warnings.warn(f"{error}; the walk begins again on the CPU", RuntimeWarning, stacklevel=2)
+    return _walked(module, copy.deepcopy(module).cpu(), problem, key, until, watch)
+
+
+def _on_accelerator(module: nn.Module) -> bool:
+    """Return whether there is a CPU to fall back to."""
+    return any(p.device.type != "cpu" for p in module.parameters())
+
+
+def _walked(
+    home: nn.Module, module: nn.Module, problem: Problem, key: Key, until: int | None, watch: Watch
+) -> Path:
+    """Walk from a module to the end; the path's networks are those of ``home``."""
+    walk = _begun(module, problem, key, until)
+    record = _Recorder(walk, problem.probe, watch)
     record.keep()
+    record.tell()
     stop, state = _go(walk, problem, record, 0, until)
-    return record.path(copy.deepcopy(module), stop, state)
+    return record.path(copy.deepcopy(home), stop, state)
 
 
-def resume(path: Path, problem: Problem, *, until: int | None = None) -> Path:
+def resume(
+    path: Path,
+    problem: Problem,
+    *,
+    until: int | None = None,
+    callbacks: Sequence[Callback] = (),
+    labelled: tuple[Any, Any] | None = None,
+) -> Path:
     """Go on with a paused path; it ends bit for bit where it would have ended without the pause.
 
     Args:
         path: A path whose ``stop`` is ``Stop.PAUSED``, from ``traverse`` or loaded from a file.
         problem: The problem it was walked with.
         until: Pause again at the first way-point at or after this step; None means never.
+        callbacks: As in ``traverse``.
+        labelled: As in ``traverse``.
 
     Returns:
         The whole path, the part before the pause included.
@@ -146,7 +197,7 @@ def resume(path: Path, problem: Problem, *, until: int | None = None) -> Path:
         raise ConfigError("problem", "other parameters", "the problem with which the path was walked")
     rejected = path.state.restore(walk)
     torch.add(walk.start, torch.from_numpy(path.deltas[-1].copy()).to(walk.start), out=walk.weights)
-    record = _Recorder(walk, problem.probe, path)
+    record = _Recorder(walk, problem.probe, Watch.of(callbacks, labelled), path)
     last = float(path.distance[-1])
     if (
         not math.isclose(record.distance(), last, rel_tol=1e-3, abs_tol=1e-6)
@@ -167,7 +218,7 @@ def _begun(module: nn.Module, problem: Problem, key: Key, until: int | None) -> 
         raise ConfigError("problem", type(problem).__name__, "a devnet.fip.Problem")
     if until is not None:
         whole("until", until)
-    network = Network(module, problem.parameters, problem.counted)
+    network = Network(module, problem.parameters, problem.counted, problem.precision)
     walk = Walk(
         network=network,
         start=network.weights.clone(),
@@ -176,8 +227,15 @@ def _begun(module: nn.Module, problem: Problem, key: Key, until: int | None) -> 
         objective=problem.objective,
         key=key,
         steps=problem.stop.steps,
+        penalty=problem.direction.penalty,
     )
     walk.objective.begin(walk)
+    if problem.objective.by_gradient and not problem.direction.penalty:
+        raise ConfigError(
+            "direction.penalty",
+            problem.direction.penalty,
+            "a penalty above 0: the objective acts by its gradient",
+        )
     return walk
 
 
@@ -188,6 +246,7 @@ def _go(
     planned = problem.stop.steps
     marks = {round(planned * k / (problem.keep - 1)) for k in range(problem.keep)}
     with progress.task("traverse", planned) as tick:
+        record.watch.tick = tick
         if walk.step:
             tick(walk.step)
         while True:
@@ -202,11 +261,13 @@ def _go(
             stop = problem.stop.reason(walk.step, record.keep(), rejected)
             if stop is not None:
                 break
+            record.tell()
             if until is not None and walk.step >= until:
                 problem.step.remember(walk)
                 return Stop.PAUSED, WalkState.of(walk, rejected)
-    walk.objective.finish(walk)
-    record.replace()
+        walk.objective.finish(walk)
+        record.replace()
+        record.tell()
     return stop, None
 
 

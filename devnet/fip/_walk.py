@@ -31,6 +31,7 @@ class Walk:
         objective: The secondary goal.
         key: Root of all randomness of this walk.
         steps: Planned number of steps.
+        penalty: Multiple of the objective that the direction descends.
         step: Steps taken so far.
         mask: True where a weight may differ from zero at this moment; None while all may.
         memory: What objective, direction and step carry from one step to the next, under their own names: tensors,
@@ -45,6 +46,7 @@ class Walk:
     objective: Objective
     key: Key
     steps: int
+    penalty: float = 0.0
     step: int = 0
     mask: Tensor | None = None
     memory: dict[str, Any] = field(default_factory=dict)
@@ -73,3 +75,18 @@ class Walk:
         live = self.network.outputs(inputs)
         with torch.no_grad():
             return float(self.metric.divergence(live, outputs).mean())
+
+    def merit(self, inputs: Batch, outputs: Tensor) -> float:
+        """Return what the direction descends: functional distance plus ``penalty`` times the objective.
+
+        Args:
+            inputs: Inputs, ``[N, ...]``.
+            outputs: Reference outputs for them.
+
+        Returns:
+            The sum at the live weights.
+        """
+        distance = self.distance(inputs, outputs)
+        if not self.penalty:
+            return distance
+        return distance + self.penalty * float(self.objective.value_and_grad(self)[0])

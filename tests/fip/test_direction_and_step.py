@@ -108,6 +108,21 @@ class TestDampedNatural(DirectionContract):
         right = -free * local.gradient(walk.reference.outputs)
         torch.testing.assert_close(left, right, rtol=0, atol=1e-3 * float(right.norm()))
 
+    def test_with_an_objective_it_solves_for_the_sum_of_both_gradients(self, walk, draws):
+        walk.weights.add_(0.1 * draws("off", len(walk.weights), dtype=torch.float64))
+        walk.objective = Sparsity(0.5)
+        direction = DampedNatural(examples=1000, iterations=600, damping=0.1, penalty=0.7)
+        v = direction.propose(walk)
+        local = walk.metric.at(walk.network, walk.reference.inputs)
+        g = torch.stack([local.mv(e) for e in torch.eye(len(v), dtype=torch.float64)])
+        free = walk.mask.double()
+        system = free[:, None] * g * free + walk.memory["natural"]["mu"] * torch.eye(len(v))
+        slope = local.gradient(walk.reference.outputs) + 0.7 * walk.objective.value_and_grad(walk)[1]
+        expected = torch.linalg.solve(system, -free * slope)
+        torch.testing.assert_close(v, expected, rtol=0, atol=1e-3 * float(expected.norm()))
+        plain = DampedNatural(examples=1000, iterations=600, damping=0.1, penalty=0.0).propose(walk)
+        assert float((plain - v).norm()) > 0.1 * float(v.norm()), "the control solves another system"
+
     def test_damping_falls_after_a_full_step_and_grows_otherwise(self, walk):
         self.direction.propose(walk)
         mu = walk.memory["natural"]["mu"]
@@ -277,9 +292,21 @@ class TestBacktrack(StepContract):
         assert torch.equal(walk.weights, home)
 
 
+def test_backtracking_weighs_the_objective_as_the_direction_does(walk, mlp):
+    walk.objective = ToWeights(Damage.noise(mlp, 0.5, rng=9).apply(mlp))
+    walk.objective.begin(walk)
+    walk.mask = None
+    walk.weights.copy_(walk.start)
+    towards = 0.5 * (walk.scratch["goal"] - walk.weights)
+    assert Backtrack().take(walk, towards.clone()) == 0.0, "the outputs only get worse"
+    walk.penalty = 1e3
+    assert Backtrack().take(walk, towards.clone()) == 1.0
+
+
 @pytest.mark.parametrize(
     ("field", "make"),
     [
+        ("direction.penalty", lambda: DampedNatural(penalty=-1.0)),
         ("direction.batch", lambda: PenalizedGradient(batch=0)),
         ("direction.penalty", lambda: PenalizedGradient(penalty=math.nan)),
         ("direction.examples", lambda: DampedNatural(examples=0)),

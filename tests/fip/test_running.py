@@ -11,13 +11,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from devnet._core.errors import ConfigError
 from devnet.fip import (
+    Adam,
     Damage,
     Euclidean,
     Fixed,
     FunctionalBudget,
     NewTask,
+    Optimizer,
     PenalizedGradient,
     Problem,
+    Sparsity,
     Stay,
     StopWhen,
     Sum,
@@ -132,12 +135,15 @@ def waits(mlp, inputs, goal, step) -> list[int]:
     return seen
 
 
-@pytest.mark.parametrize("step", [Fixed(0.01), UnitLength(0.01)])
-@pytest.mark.parametrize("kind", ["stay", "damage", "sum"])
+@pytest.mark.parametrize(
+    "step", [Fixed(0.01), UnitLength(0.01), Adam(), Optimizer(lambda p: torch.optim.SGD(p, lr=0.1))]
+)
+@pytest.mark.parametrize("kind", ["stay", "damage", "sum", "sparsity"])
 def test_no_step_makes_the_host_wait(mlp, inputs, step, kind):
     damage = Damage.units(mlp, 0.5, rng=0)
     goal = {
         "stay": Stay(),
+        "sparsity": Sparsity(0.5, refresh=1000),
         "damage": damage,
         "sum": Sum(NewTask(inputs, [0] * len(inputs)), ToWeights(damage.apply(mlp), pull=0.1)),
     }[kind]

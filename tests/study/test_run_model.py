@@ -182,7 +182,7 @@ def test_progress_is_told(finished, tiny, brief, tmp_path):
         @contextmanager
         def open(self, label, total):
             told.append((label, total))
-            yield lambda amount=1: None
+            yield lambda amount=1, note="": None
 
     with listening(Ear()):
         run_model(tiny, finished[0], rng=5)
