@@ -11,6 +11,7 @@ from devnet._core.random import stream_id
 from devnet.backends.base import NOISE, Backend, SheetModel, Spikes, State, check_finite
 from devnet.backends.numba_ import kernels
 from devnet.backends.numba_.mesh import MeshField
+from devnet.backends.numba_.sums import HISTORY
 from devnet.dynamics.plasticity import Learner, rule_of
 from devnet.spec import HebbianWTASpec, RuleSpec
 
@@ -62,11 +63,15 @@ class NumbaBackend(Backend):
     def _by_matrix(
         self, model: SheetModel, state: State, steps: int, scaled: _ScaledLearner, noise: Any, record: bool
     ) -> Spikes:
+        fields = np.zeros((HISTORY, model.n))
+        flags = np.zeros((HISTORY, -(-model.n // 64) * 64), np.uint8)
+        flags[0, : model.n] = state.fired
         if model.coupling.absent:
-            coupling, field = np.empty((0, 0)), np.zeros(model.n)
+            coupling = np.empty((0, 0))
         else:
             coupling = model.coupling.rounded_matrix if self._fast else model.coupling.matrix
-            field = coupling[state.fired].sum(axis=0, dtype=np.float64)
+            coupling[state.fired].sum(axis=0, dtype=np.float64, out=fields[0])
+        past = fields, flags, np.array([1, 0])
         room = max(SPIKES_AT_ONCE, model.n) if record else 0
         time, cell = np.empty(room, np.int32), np.empty(room, np.int32)
         parts: list[Spikes] = []
@@ -76,7 +81,7 @@ class NumbaBackend(Backend):
                 np.empty((0, 0)) if noise is None else np.ascontiguousarray(noise[done:], dtype=np.float64)
             )
             taken, spikes, sick = scaled.kernels.run(
-                model.form.number, model.constants, model.cells, coupling, state.cells, state.fired, field,
+                model.form.number, model.constants, model.cells, coupling, state.cells, state.fired, past,
                 state.step, steps - done, model.hold, _key(model), given, record, time, cell, scaled.rule,
                 scaled.arrays, scaled.constants,
             )  # fmt: skip
@@ -106,7 +111,7 @@ class NumbaBackend(Backend):
             now = state.step
             fired, before = before, fired
             mesh.split(scaled.kernels.look, n, 64, *law, state.cells, fired)
-            n_firing, n_changed = kernels.list_changes(n, fired, before, firing, changed, signs)
+            n_firing, n_changed = kernels.list_cells(fired, before, firing, changed, signs)
             active, flips = firing[:n_firing], changed[:n_changed]
             mesh.update(flips, signs)
             drive = mesh.evaluate(fired, n_firing > 0)

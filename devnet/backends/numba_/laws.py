@@ -1,0 +1,164 @@
+"""The laws of ``dynamics`` compiled, chosen by number: who fires, how cells advance, what is learned."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numba.extending import overload, register_jitable
+
+from devnet.backends.numba_.sums import sum_rows
+from devnet.dynamics import adaptive_leaky, base, izhikevich, rate_map
+from devnet.dynamics.plasticity import hebbian_wta, stdp
+
+REFRESH = 1024
+"""At every step number that this divides, field and drives are summed afresh and scales folded into the weights.
+
+Sums kept up to date by changes cannot drift further than that, and a run cut at such a step goes on bit for bit.
+"""
+OWN = 9
+"""Number of a rule, or of a form, that is not built in."""
+
+
+@overload(base.select)
+def _select(condition, yes, no):
+    def choose(condition, yes, no):
+        return yes if condition else no
+
+    return choose
+
+
+def law(function):
+    """Compile a law so that it is written out where it is called."""
+    return njit(inline="always", error_model="numpy")(function)
+
+
+izh_fires, izh_advance = law(izhikevich.fires), law(izhikevich.advance)
+leaky_fires, leaky_advance = law(adaptive_leaky.fires), law(adaptive_leaky.advance)
+map_fires, map_advance = law(rate_map.fires), law(rate_map.advance)
+hebbian, stdp_rule = law(hebbian_wta.kernel), law(stdp.kernel)
+
+
+# Stand-ins: `kernels.customized` puts a user's own law in their place.
+@law
+def own_fires(a, b, k):
+    """Fire never."""
+    return False
+
+
+@law
+def own_advance(a, b, fired, drive, noise, p, q, k):
+    """Stay."""
+    return a, b
+
+
+@law
+def own_rule(firing, winner, y, drives, scale, stored_sum, weights, thresholds, pre, post, r):
+    """Learn nothing."""
+    return 0.0
+
+
+@register_jitable
+def detect(form, state, k, fired):
+    """Write who fires into ``fired``."""
+    a, b = state[0], state[1]
+    if form == 0:
+        for i in range(len(fired)):
+            fired[i] = izh_fires(a[i], b[i], k)
+    elif form == 1:
+        for i in range(len(fired)):
+            fired[i] = leaky_fires(a[i], b[i], k)
+    elif form == 2:
+        for i in range(len(fired)):
+            fired[i] = map_fires(a[i], b[i], k)
+    else:
+        for i in range(len(fired)):
+            fired[i] = own_fires(a[i], b[i], k)
+
+
+@register_jitable
+def advance(form, state, k, cells, fired, field, noise):
+    """Advance every cell by one step."""
+    a, b, p, q = state[0], state[1], cells[0], cells[1]
+    if form == 0:
+        for i in range(len(fired)):
+            a[i], b[i] = izh_advance(a[i], b[i], fired[i] != 0, field[i], np.float64(noise[i]), p[i], q[i], k)
+    elif form == 1:
+        for i in range(len(fired)):
+            a[i], b[i] = leaky_advance(
+                a[i], b[i], fired[i] != 0, field[i], np.float64(noise[i]), p[i], q[i], k
+            )
+    elif form == 2:
+        for i in range(len(fired)):
+            a[i], b[i] = map_advance(a[i], b[i], fired[i] != 0, field[i], np.float64(noise[i]), p[i], q[i], k)
+    else:
+        for i in range(len(fired)):
+            a[i], b[i] = own_advance(a[i], b[i], fired[i] != 0, field[i], np.float64(noise[i]), p[i], q[i], k)
+
+
+@register_jitable
+def _fold(weights, scale, stored_sum, total):
+    """Multiply the scales into the stored weights."""
+    n, units = weights.shape
+    for i in range(n):
+        for j in range(units):
+            weights[i, j] *= scale[j]
+    scale[:] = 1.0
+    stored_sum[:] = total
+
+
+@register_jitable
+def _spread(places, firing):
+    """Return the mean square distance of the firing cells to their centroid."""
+    x = y = square = 0.0
+    for i in firing:
+        x += places[i, 0]
+        y += places[i, 1]
+    x /= len(firing)
+    y /= len(firing)
+    for i in firing:
+        square += (places[i, 0] - x) ** 2 + (places[i, 1] - y) ** 2
+    return square / len(firing)
+
+
+@register_jitable
+def _compete(firing, drives, scale, thresholds, peak, places, min_active, max_spread):
+    """Return the winner and its drive, -1 and 0 where learning is gated; keep the largest drives."""
+    winner, y = -1, 0.0
+    if len(firing) >= min_active and (max_spread == 0.0 or _spread(places, firing) <= max_spread**2):
+        best = -np.inf
+        for j in range(len(thresholds)):
+            drive = scale[j] * drives[j]
+            if drive > peak[j]:
+                peak[j] = drive
+            if drive - thresholds[j] > best:
+                winner, best, y = j, drive - thresholds[j], drive
+    return winner, y
+
+
+@register_jitable
+def learn(now, firing, changed, signs, rule, learner, r):
+    """Take the learning part of one step: drives, competition, the rule, thresholds, recruitment."""
+    drives, scale, stored_sum, weights, thresholds, wins, peak, pre, post, places = learner
+    total, min_active, recruit_every, recruit_wins, recruit_divisor, c_plus, c_decay, max_spread = r[:8]
+    units = len(thresholds)
+    afresh = now % REFRESH == 0
+    if afresh:
+        _fold(weights, scale, stored_sum, total)
+    sum_rows(drives, weights, firing, changed, signs, afresh or r[8] != 0.0)
+    winner, y = _compete(firing, drives, scale, thresholds, peak, places, min_active, max_spread)
+    rise = 0.0
+    if rule == 1:  # decays traces at every step, whoever wins
+        rise = stdp_rule(firing, winner, y, drives, scale, stored_sum, weights, thresholds, pre, post, r)
+    elif winner >= 0 and rule == 0:
+        rise = hebbian(firing, winner, y, drives, scale, stored_sum, weights, thresholds, pre, post, r)
+    elif rule == OWN:
+        rise = own_rule(firing, winner, y, drives, scale, stored_sum, weights, thresholds, pre, post, r)
+    if rise > 0.0:
+        for j in range(units):
+            thresholds[j] -= thresholds[j] * (c_decay / units)
+        thresholds[winner] += c_plus * rise
+        wins[winner] += 1
+    if recruit_every > 0 and (now + 1) % recruit_every == 0:
+        for j in range(units):
+            if wins[j] < recruit_wins:
+                thresholds[j] = peak[j] / recruit_divisor
