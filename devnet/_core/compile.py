@@ -21,7 +21,14 @@ import platformdirs
 from numba import njit
 from numba.core import config as _config
 
-_COMPILED_FROM = ("_core/random.py", "_core/compile.py", "backends/numba_", "dynamics", "growth")
+_COMPILED_FROM = (
+    "_core/random.py",
+    "_core/compile.py",
+    "backends/numba_",
+    "dynamics",
+    "growth",
+    "measure/_wave_kernel.py",
+)
 
 
 @cache

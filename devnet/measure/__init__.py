@@ -18,5 +18,9 @@ from devnet.measure.readout import PairedDifference as PairedDifference
 from devnet.measure.readout import Readout as Readout
 from devnet.measure.readout import linear_readout as linear_readout
 from devnet.measure.readout import paired_difference as paired_difference
+from devnet.measure.waves import Bodies as Bodies
+from devnet.measure.waves import Health as Health
+from devnet.measure.waves import WaveSeries as WaveSeries
 from devnet.measure.waves import WaveStatistics as WaveStatistics
+from devnet.measure.waves import WaveTally as WaveTally
 from devnet.measure.waves import wave_statistics as wave_statistics

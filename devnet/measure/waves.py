@@ -3,30 +3,108 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from enum import Enum
 from numbers import Integral
+from typing import Any, final
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
-from scipy import sparse
+from jaxtyping import Float, Int
 from scipy.spatial import KDTree
 
 from devnet._core.errors import ConfigError
-from devnet.measure._parts import LINK_SPACINGS, Neighbors, chunks
-from devnet.sheet import Recording
+from devnet.measure import _wave_kernel
+from devnet.measure._parts import LINK_SPACINGS
+from devnet.sheet import Recording, Sheet
+from devnet.spec import DynamicsSpec
 
 G19_ACTIVE = 30
 """G19: a step has a wave when more than so many nodes fire."""
 ACTIVE_SHARE = 0.005
-"""Ours: a frame has a wave when more than this share of the cells fires, and a part of so many cells is no noise."""
+"""Ours: a frame has a wave when more than this share of the cells is active."""
+BODY_SHARE = 0.5
+"""Ours: on large sheets a part is no noise from this share of the cells that an excitation disc holds."""
 RADIUS_QUANTILE = 0.8
 """G19: radius of a wave = 80th percentile of the distance of firing nodes to their centroid."""
+
+
+@final
+class Health(Enum):
+    """What became of the activity; ``help`` says it in a sentence."""
+
+    WAVES = "waves"
+    DEAD = "dead"
+    RUNAWAY = "runaway"
+
+    @property
+    def help(self) -> str:
+        """One sentence for a reader."""
+        return _HELP[self]
+
+
+_HELP = {
+    Health.WAVES: "Waves came, and still came in the second half of the recording.",
+    Health.DEAD: "No wave came in the second half of the recording; raise the noise or the excitation a_i, or run longer.",
+    Health.RUNAWAY: "Most spikes fell while over half of the cells fired at once; raise the inhibition a_o or lower a_i.",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Bodies:
+    """The K bodies of some frames: connected parts of firing cells that are no noise, frame by frame.
+
+    Attributes:
+        frame: (K,), ascending.
+        cells: (K,), number of cells.
+        centroid: (K, 2).
+        radius: (K,), 80th percentile of the distance of its cells to the centroid.
+        rms_radius: (K,), root mean square of these distances; sqrt(2) of it is the radius of a full disc.
+        speed: (K,), way of the centroid per step since the frame before; NaN where the body shares cells with no body
+            of that frame or with several, or that one with several of this.
+    """
+
+    frame: Int[np.ndarray, " K"]
+    cells: Int[np.ndarray, " K"]
+    centroid: Float[np.ndarray, "K 2"]
+    radius: Float[np.ndarray, " K"]
+    rms_radius: Float[np.ndarray, " K"]
+    speed: Float[np.ndarray, " K"]
+
+
+@dataclass(frozen=True, eq=False)
+class WaveSeries:
+    """Numbers frame by frame. F frames, of which k have a wave.
+
+    Attributes:
+        active: (F,), active cells.
+        components: (F,), bodies.
+        wave: (k,), the frames with a wave.
+        centroid: (k, 2), centroid of all active cells.
+        radius: (k,), 80th percentile of their distance to it (G19).
+        rms_radius: (k,), root mean square of that distance.
+    """
+
+    active: Int[np.ndarray, " F"]
+    components: Int[np.ndarray, " F"]
+    wave: Int[np.ndarray, " k"]
+    centroid: Float[np.ndarray, "k 2"]
+    radius: Float[np.ndarray, " k"]
+    rms_radius: Float[np.ndarray, " k"]
+
+    @property
+    def way(self) -> Float[np.ndarray, " pairs"]:
+        """Way of the centroid over each pair of successive frames with a wave."""
+        return np.hypot(*np.diff(self.centroid, axis=0).T)[np.diff(self.wave) == 1]
 
 
 @dataclass(frozen=True, eq=False)
 class WaveStatistics:
     """Numbers that sum up a recording. A frame is ``window`` successive steps; a cell is active in it if it fired.
 
-    A frame has a wave when more than 0.5 % of the cells are active. None stands where no wave came.
+    A body is a connected part of the active cells of a frame (cells are linked when closer than 2 mean spacings) of
+    more than 0.5 % of the cells, or, on large sheets, of more than half of the cells that a disc of radius r_i holds.
+    A frame has a wave when more than 0.5 % of the cells are active or it holds a body. A part belongs to a wave when it
+    is a body or touches a part of the frame before that belonged to one: has a cell in common, or one within r_i. None
+    stands where no wave came.
 
     Attributes:
         window: Steps in a frame.
@@ -37,18 +115,24 @@ class WaveStatistics:
         active_share_of_steps: Share of frames with a wave.
         g19_share_of_steps: Share of frames in which more than 30 cells are active (G19).
         radius_mean: 80th percentile of the distance of active cells to their centroid (G19), mean over the frames
-            with a wave.
+            with a wave. A large sheet holds many waves at once: see ``body_radius`` there.
+        rms_radius_mean: Root mean square of that distance, mean over the frames with a wave.
         speed: Way of the centroid per step, mean over pairs of successive frames with a wave.
-        components: Connected parts of more than 0.5 % of the cells, mean over the frames with a wave.
-        single_share: Share of the frames with a wave that hold exactly one such part.
-        visited: Share of cells that were active in a frame with a wave.
+        components: Bodies, mean over the frames with a wave.
+        single_share: Share of the frames with a wave that hold exactly one body.
+        body_cells: Mean number of cells of a body.
+        body_radius: Mean 80th percentile of the distance of a body's cells to its centroid.
+        body_speed: Mean way of a body's centroid per step, where it can be followed; see ``Bodies``.
+        visited: Share of cells that belonged to a wave.
         visits_cv: Standard deviation over mean of the cells' visits; successive frames are one visit.
-        waves: Number of separate waves. A part of more than 0.5 % of the cells starts one unless a part of the frame
-            before, which belonged to a wave, touches it: has a cell in common, or one within the excitation's reach.
+        waves: Number of separate waves: bodies that touch no wave of the frame before.
         start_spread: Root mean square distance of the start places to their mean over that of the cells to theirs;
             None where fewer than two waves started.
-        start_frames: (waves,), frame in which each first exceeded 0.5 % of the cells.
-        starts: (waves, 2), centroid of each in that frame.
+        health: What became of the activity.
+        start_frames: (waves,), frame in which each was first a body.
+        starts: (waves, 2), its centroid in that frame.
+        visits: (n,), how often each cell began to belong to a wave.
+        series: Numbers frame by frame.
     """
 
     window: int
@@ -59,20 +143,28 @@ class WaveStatistics:
     active_share_of_steps: float
     g19_share_of_steps: float
     radius_mean: float | None
+    rms_radius_mean: float | None
     speed: float | None
     components: float | None
     single_share: float | None
+    body_cells: float | None
+    body_radius: float | None
+    body_speed: float | None
     visited: float
     visits_cv: float | None
     waves: int
     start_spread: float | None
+    health: Health
     start_frames: Int[np.ndarray, " waves"]
     starts: Float[np.ndarray, "waves 2"]
+    visits: Int[np.ndarray, " n"]
+    series: WaveSeries
 
     def numbers(self) -> dict[str, float | None]:
-        """Return all plain numbers by name, the two arrays left out."""
+        """Return all plain numbers by name."""
+        found = {f.name: getattr(self, f.name) for f in fields(self)}
         return {
-            f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("start_frames", "starts")
+            name: value for name, value in found.items() if value is None or isinstance(value, int | float)
         }
 
 
@@ -80,8 +172,7 @@ def wave_statistics(recording: Recording, *, window: int = 1) -> WaveStatistics:
     """Sum up the waves of a recording.
 
     In the G19 form a cell fires for one step as a wave passes, in the map form for many; ``window`` of 5 to 10 steps
-    shows the waves of the first as bodies. Two cells are linked when they are closer than 2 mean spacings. Memory
-    grows with the cells and frames, not with the spikes.
+    shows the waves of the first as bodies.
 
     Args:
         recording: Who fired when.
@@ -95,173 +186,155 @@ def wave_statistics(recording: Recording, *, window: int = 1) -> WaveStatistics:
     """
     if isinstance(window, bool) or not isinstance(window, Integral) or not 1 <= window <= recording.steps:
         raise ConfigError("window", window, f"a whole number between 1 and the {recording.steps} steps")
-    n, frames = recording.sheet.n, recording.steps // window
-    tally = _Tally(recording)
-    load = recording.active[: frames * window].reshape(frames, window).sum(axis=1)
-    # The second term bounds the dense maps of (frames, cells) when little fires.
-    for first, last in chunks(load + n // 16 + 1):
-        begin, end = np.searchsorted(recording.time, [first * window, last * window])
-        frame = recording.time[begin:end].astype(np.int64) // window - first
-        pair = frame * n + recording.cell[begin:end]
-        if window > 1:
-            pair = np.unique(pair)
-        tally.add(first, last - first, *np.divmod(pair, n))
-    return tally.statistics(window, frames, len(recording.time))
+    tally = WaveTally(recording.sheet, recording.dynamics, window=window)
+    tally.update(recording)
+    return tally.statistics()
 
 
-class _Tally:
-    """Running sums over chunks of frames."""
+@final
+class WaveTally:
+    """Wave statistics on the fly: give it recordings that follow one another, as ``devnet.waves.stream`` hands them out.
 
-    def __init__(self, recording: Recording) -> None:
-        sheet, coupling = recording.sheet, recording.dynamics.coupling
+    How a run is cut into recordings changes no bit of the result, also where a cut goes through a frame. Memory holds
+    the pairs of cells within reach of one another and some 60 bytes a frame, never the spikes.
+
+        tally = WaveTally(sheet, dynamics)
+        for part in stream(sheet, dynamics, steps=10**6):
+            tally.update(part)
+        print(tally.statistics().numbers())
+
+    Args:
+        sheet: Where the cells are.
+        dynamics: Their constants, of which r_i counts: how far a wave reaches in a step.
+        window: Steps in a frame.
+
+    Raises:
+        ConfigError: The window is no whole number of at least 1.
+    """
+
+    def __init__(self, sheet: Sheet, dynamics: DynamicsSpec, *, window: int = 1) -> None:
+        if isinstance(window, bool) or not isinstance(window, Integral) or window < 1:
+            raise ConfigError("window", window, "a whole number of at least 1")
+        self._sheet = sheet
+        self._window = int(window)
+        n, coupling = sheet.n, dynamics.coupling
         link = LINK_SPACINGS * sheet.spacing
-        reach = max(link, coupling.r_i * (sheet.spacing if coupling.length_unit == "spacing" else 1.0))
-        self.positions = sheet.positions
-        self.sheet_radius = sheet.rms_radius
-        self.neighbors = Neighbors(sheet.positions, link)
-        pairs = KDTree(sheet.positions).query_pairs(reach, output_type="ndarray").T
-        ones = np.ones(pairs.shape[1], dtype=bool)
-        above = sparse.csr_matrix((ones, pairs), shape=(sheet.n, sheet.n))
-        self.within_reach = sparse.csr_matrix(above + above.T)
-        self.count: list[np.ndarray] = []
-        self.radius: list[np.ndarray] = []
-        self.way: list[np.ndarray] = []
-        self.parts: list[np.ndarray] = []
-        self.start_frames: list[np.ndarray] = []
-        self.starts: list[np.ndarray] = []
-        self.visits = np.zeros(sheet.n, dtype=np.int64)
-        # What the frame before the present chunk held.
-        self.fired = np.zeros(sheet.n, dtype=bool)
-        self.in_wave = np.zeros(sheet.n, dtype=bool)
-        self.centroid = np.zeros((0, 2))
+        r_i = coupling.r_i * (sheet.spacing if coupling.length_unit == "spacing" else 1.0)
+        self._reach = _reach(sheet.positions, link, max(link, r_i))
+        self._busy = ACTIVE_SHARE * n
+        self._large = min(self._busy, BODY_SHARE * np.pi * (max(link, r_i) / sheet.spacing) ** 2)
+        most = min(n, int(n / self._large)) + 1
+        longs = [np.zeros(n, dtype=np.int64) for _ in range(4)]
+        stamp, in_wave, body_frame, self._visits = longs
+        members, part, body_of = (np.zeros(n, dtype=np.int32) for _ in range(3))
+        self._totals = np.zeros(5)
+        self._carried = (
+            np.zeros(4, dtype=np.int64), members, stamp, part, in_wave, body_of, body_frame,
+            np.zeros((most, 2)), self._visits, self._totals,
+        )  # fmt: skip
+        self._steps = self._spikes = 0
+        self._frames: list[tuple[np.ndarray, ...]] = []
 
-    def add(self, first: int, frames: int, frame: Int[np.ndarray, " K"], node: Int[np.ndarray, " K"]) -> None:
-        """Take in the active cells of some frames, ordered by frame."""
-        n = len(self.positions)
-        count = np.bincount(frame, minlength=frames)
-        self.count.append(count)
-        wave = count > ACTIVE_SHARE * n
-        number = np.flatnonzero(wave)
-        member = wave[frame]
-        owner = (np.cumsum(wave) - 1)[frame[member]]
-        self._visit(frames, frame[member], node[member])
-        self._place(owner, node[member], count[wave], number)
-        if not wave[-1]:  # then no wave goes on in the next chunk
-            self.centroid = self.centroid[:0]
-        parts = self._divide(first, frames, frame, node)
-        self.parts.append(parts[wave])
+    def update(self, recording: Recording) -> Bodies:
+        """Take in the recording that follows the ones before.
 
-    def _visit(self, frames: int, frame: Int[np.ndarray, " K"], node: Int[np.ndarray, " K"]) -> None:
-        """Count for each cell how often it began to be active in frames with a wave."""
-        fired = np.zeros((frames + 1, len(self.positions)), dtype=bool)  # row k: the frame before frame k
-        fired[0] = self.fired
-        fired[frame + 1, node] = True
-        self.visits += np.bincount(node[~fired[frame, node]], minlength=fired.shape[1])
-        self.fired = fired[-1].copy()
+        Args:
+            recording: Who fired when, on the same sheet.
 
-    def _place(
-        self, owner: Int[np.ndarray, " K"], node: Int[np.ndarray, " K"], count: np.ndarray, number: np.ndarray
-    ) -> None:
-        """Measure centroid, radius and way of each frame with a wave."""
-        points = self.positions[node]
-        sums = [np.bincount(owner, points[:, axis], minlength=len(count)) for axis in (0, 1)]
-        centroid = np.stack(sums, axis=1) / count[:, None]
-        distance = np.hypot(*(points - centroid[owner]).T)
-        distance = distance[np.lexsort((distance, owner))]
-        place = np.cumsum(count) - count + RADIUS_QUANTILE * (count - 1)
-        below = place.astype(np.int64)
-        above = np.minimum(below + 1, len(distance) - 1)
-        self.radius.append(distance[below] + (place - below) * (distance[above] - distance[below]))
-        number = np.concatenate([np.full(len(self.centroid), -1), number])
-        centroid = np.concatenate([self.centroid, centroid])
-        self.way.append(np.hypot(*np.diff(centroid, axis=0).T)[np.diff(number) == 1])
-        self.centroid = centroid[-1:]
+        Returns:
+            The bodies of the frames that it completed; they are not kept.
 
-    def _divide(
-        self, first: int, frames: int, frame: Int[np.ndarray, " K"], node: Int[np.ndarray, " K"]
-    ) -> Int[np.ndarray, " frames"]:
-        """Follow the connected parts from frame to frame, note where waves start; return how many each frame holds."""
-        part = self.neighbors.parts(frame, node, frames)
-        size = np.bincount(part)
-        frame_of = np.zeros(len(size), dtype=np.int64)
-        frame_of[part] = frame
-        large = size > ACTIVE_SHARE * len(self.positions)
-        # Row k: the parts of the frame before frame k. All cells that belonged to a wave before this chunk are one
-        # part more, the last, and -1 stands for none.
-        before = np.full((frames + 1, len(self.positions)), -1, dtype=np.int64)
-        before[0, self.in_wave] = len(size)
-        before[frame + 1, node] = part
-        in_wave = np.concatenate([large, [True]])
-        led = np.zeros(len(in_wave), dtype=bool)
-        for source, target in self._links(before, frame, node, part, in_wave, frame_of).tolist():
-            if in_wave[source]:
-                led[target] = in_wave[target] = True
-        self.in_wave = (before[-1] >= 0) & in_wave[before[-1]]
-        fresh = large & ~led[:-1]
-        born = fresh[part]
-        points = self.positions[node[born]]
-        sums = [np.bincount(part[born], points[:, axis], minlength=len(size))[fresh] for axis in (0, 1)]
-        order = np.argsort(frame_of[fresh], kind="stable")
-        self.starts.append((np.stack(sums, axis=1) / size[fresh, None])[order])
-        self.start_frames.append((first + frame_of[fresh])[order])
-        return np.bincount(frame_of[large], minlength=frames)
+        Raises:
+            ConfigError: It is of another sheet.
+        """
+        positions = self._sheet.positions
+        if recording.sheet is not self._sheet and not np.array_equal(recording.sheet.positions, positions):
+            raise ConfigError("recording", recording, "a recording of the same sheet")
+        before = int(self._carried[0][2])
+        active, bodies, wave, numbers, table, starts = _wave_kernel.follow(
+            recording.time, recording.cell, recording.steps, self._window, RADIUS_QUANTILE, self._busy, self._large,
+            positions, *self._reach, *self._carried,
+        )  # fmt: skip
+        self._steps += recording.steps
+        self._spikes += len(recording.time)
+        whole = (active.astype(np.int32), bodies.astype(np.int32), before + np.flatnonzero(wave))
+        self._frames.append((*whole, numbers[wave], starts))
+        return Bodies(
+            frame=table[:, 0].astype(np.int64),
+            cells=table[:, 1].astype(np.int64),
+            centroid=table[:, 2:4],
+            radius=table[:, 4],
+            rms_radius=table[:, 5],
+            speed=table[:, 6],
+        )
 
-    def _links(
-        self,
-        before: Int[np.ndarray, "frames+1 n"],
-        frame: Int[np.ndarray, " K"],
-        node: Int[np.ndarray, " K"],
-        part: Int[np.ndarray, " K"],
-        large: Bool[np.ndarray, " parts+1"],
-        frame_of: Int[np.ndarray, " parts"],
-    ) -> Int[np.ndarray, "links 2"]:
-        """Return (part of the frame before, part that it touches), in the order of the frames."""
-        same = before[frame, node]
-        found = [np.stack([same, part], axis=1)[same >= 0]]
-        # Reach is asked only of parts that have no cell in common with a large one: most have.
-        settled = np.zeros(len(frame_of), dtype=bool)
-        settled[part[(same >= 0) & large[same]]] = True
-        asked = np.flatnonzero(~settled[part])
-        around = self.within_reach[node[asked]]
-        degree = np.diff(around.indptr)
-        near = before[np.repeat(frame[asked], degree), around.indices]
-        found.append(np.stack([near, np.repeat(part[asked], degree)], axis=1)[near >= 0])
-        links = np.concatenate(found)
-        once = np.unique(links[:, 0] * len(large) + links[:, 1])
-        links = np.stack(np.divmod(once, len(large)), axis=1)
-        return links[np.argsort(frame_of[links[:, 1]], kind="stable")]
+    def statistics(self) -> WaveStatistics:
+        """Sum up what was taken in so far.
 
-    def statistics(self, window: int, frames: int, spikes: int) -> WaveStatistics:
-        """Sum up what was taken in."""
-        count, parts = np.concatenate(self.count), np.concatenate(self.parts)
-        wave = count > ACTIVE_SHARE * len(self.positions)
-        starts = np.concatenate(self.starts)
-        way = _mean(np.concatenate(self.way))
+        Returns:
+            The statistics of all whole frames.
+
+        Raises:
+            ConfigError: There is no whole frame yet.
+        """
+        if self._steps < self._window:
+            raise ConfigError("window", self._window, f"at most the {self._steps} steps")
+        active, bodies, wave, numbers, starts = (
+            np.concatenate(column) for column in zip(*self._frames, strict=True)
+        )
+        series = WaveSeries(active, bodies, wave, numbers[:, :2], numbers[:, 2], numbers[:, 3])
+        way = _mean(series.way)
+        held, cells, radii, followed, speeds = self._totals.tolist()
+        places = starts[:, 1:]
         spread = (
-            float(np.sqrt(((starts - starts.mean(axis=0)) ** 2).sum(axis=1).mean()))
-            if len(starts) > 1
-            else None
+            np.sqrt(((places - places.mean(axis=0)) ** 2).sum(axis=1).mean()) if len(places) > 1 else None
         )
         return WaveStatistics(
-            window=int(window),
-            frames=frames,
-            spikes=spikes,
-            active_mean=float(count.mean()),
-            active_median=float(np.median(count[wave])) if wave.any() else None,
-            active_share_of_steps=float(wave.mean()),
-            g19_share_of_steps=float((count > G19_ACTIVE).mean()),
-            radius_mean=_mean(np.concatenate(self.radius)),
-            speed=None if way is None else way / window,
-            components=_mean(parts),
-            single_share=_mean(parts == 1),
-            visited=float((self.visits > 0).mean()),
-            visits_cv=float(self.visits.std() / self.visits.mean()) if self.visits.any() else None,
+            window=self._window,
+            frames=len(active),
+            spikes=self._spikes,
+            active_mean=float(active.mean()),
+            active_median=float(np.median(active[wave])) if len(wave) else None,
+            active_share_of_steps=len(wave) / len(active),
+            g19_share_of_steps=float((active > G19_ACTIVE).mean()),
+            radius_mean=_mean(series.radius),
+            rms_radius_mean=_mean(series.rms_radius),
+            speed=None if way is None else way / self._window,
+            components=_mean(bodies[wave]),
+            single_share=_mean(bodies[wave] == 1),
+            body_cells=cells / held if held else None,
+            body_radius=radii / held if held else None,
+            body_speed=speeds / followed if followed else None,
+            visited=float((self._visits > 0).mean()),
+            visits_cv=float(self._visits.std() / self._visits.mean()) if self._visits.any() else None,
             waves=len(starts),
-            start_spread=None if spread is None else spread / self.sheet_radius,
-            start_frames=np.concatenate(self.start_frames),
-            starts=starts,
+            start_spread=None if spread is None else float(spread) / self._sheet.rms_radius,
+            health=_health(active, wave, self._sheet.n),
+            start_frames=starts[:, 0].astype(np.int64),
+            starts=places,
+            visits=self._visits.copy(),
+            series=series,
         )
 
 
-def _mean(values: np.ndarray) -> float | None:
+def _reach(positions: Float[np.ndarray, "n 2"], link: float, reach: float) -> tuple[np.ndarray, ...]:
+    """List the cells within reach of each, the linked ones first: where they begin, where the linked end, who they are."""
+    n = len(positions)
+    pairs = KDTree(positions).query_pairs(reach, output_type="ndarray").astype(np.int32)
+    near = np.hypot(*(positions[pairs[:, 0]] - positions[pairs[:, 1]]).T) < link
+    kinds = [pairs[near], pairs[near, ::-1], pairs[~near], pairs[~near, ::-1]]
+    degree = sum(np.bincount(kind[:, 0], minlength=n) for kind in kinds)
+    linked = sum(np.bincount(kind[:, 0], minlength=n) for kind in kinds[:2])
+    first = np.concatenate([[0], np.cumsum(degree)])
+    owner, partner = np.concatenate(kinds).T
+    return first, first[:-1] + linked, partner[np.argsort(owner, kind="stable")]
+
+
+def _health(active: Int[np.ndarray, " F"], wave: Int[np.ndarray, " k"], n: int) -> Health:
+    if 2 * active[active > n / 2].sum() > active.sum():
+        return Health.RUNAWAY
+    return Health.WAVES if len(wave) and wave[-1] >= len(active) / 2 else Health.DEAD
+
+
+def _mean(values: np.ndarray[Any, Any]) -> float | None:
     return float(values.mean()) if len(values) else None
