@@ -34,6 +34,7 @@ class SheetModel:
         coupling: S, and where the cells are.
         hold: Steps for which one noise sample is kept.
         key: Key of the noise.
+        dead: Cells that never fire, ascending: at the beginning of each step their state is set to 0.
     """
 
     form: Form
@@ -43,6 +44,7 @@ class SheetModel:
     coupling: Coupling
     hold: int
     key: Key
+    dead: Int[np.ndarray, " k"]
 
     @property
     def n(self) -> int:
@@ -71,6 +73,7 @@ class SheetModel:
             coupling=Coupling.build(sheet, spec.coupling),
             hold=form.hold(spec),
             key=key,
+            dead=np.flatnonzero(sheet.dead),
         )
 
 

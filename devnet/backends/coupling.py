@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from devnet._core.errors import ResourceError
-from devnet.sheet import Sheet
+from devnet.sheet import PLANE, Sheet, Surface
 from devnet.spec import CouplingSpec
 
 MAX_DENSE = 20_000
@@ -27,6 +27,7 @@ class Coupling:
         a_i: Strength of excitation.
         a_o: Strength of inhibition.
         decay: Decay length of inhibition, in the sheet's length.
+        surface: Along what distances are measured.
     """
 
     positions: Float[np.ndarray, "n 2"]
@@ -35,12 +36,14 @@ class Coupling:
     a_i: float
     a_o: float
     decay: float
+    surface: Surface = PLANE
 
     @classmethod
     def build(cls, sheet: Sheet, spec: CouplingSpec) -> Coupling:
         """Resolve a spec's lengths on a sheet: as they are, or times the sheet's mean spacing."""
         unit = sheet.spacing if spec.length_unit == "spacing" else 1.0
-        return cls(sheet.positions, spec.r_i * unit, spec.r_o * unit, spec.a_i, spec.a_o, spec.decay * unit)
+        lengths = (spec.r_i * unit, spec.r_o * unit, spec.a_i, spec.a_o, spec.decay * unit)
+        return cls(sheet.positions, *lengths, sheet.scaffold.surface)
 
     @property
     def n(self) -> int:
@@ -53,9 +56,9 @@ class Coupling:
         return self.a_i == self.a_o == 0
 
     @property
-    def places(self) -> Float[np.ndarray, "n 2"]:
-        """(n, 2), places of the cells in units of r_o; of the sheet's length where r_o is 0."""
-        return self.positions / (self.r_o or 1.0)
+    def places(self) -> Float[np.ndarray, "n d"]:
+        """(n, d), places of the cells in space in units of r_o; of the sheet's length where r_o is 0."""
+        return self.surface.lift(self.positions) / (self.r_o or 1.0)
 
     @cached_property
     def matrix(self) -> Float[np.ndarray, "n n"]:
@@ -67,10 +70,9 @@ class Coupling:
         if self.n > MAX_DENSE:
             raise ResourceError(
                 f"field: {self.n} cells are more than {MAX_DENSE}, the most whose coupling fits a matrix; "
-                "use field='fast'"
+                "use field='fast' on an undamaged sheet of the plane"
             )
-        x, y = self.positions.T
-        distance = np.hypot(x[:, None] - x[None, :], y[:, None] - y[None, :])
+        distance = self.surface.distances(self.positions, self.positions)
         matrix = np.exp(distance / -self.decay)
         matrix *= -self.a_o
         matrix[distance <= self.r_o] = 0.0

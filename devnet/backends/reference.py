@@ -39,6 +39,7 @@ class ReferenceBackend(Backend):
         first = state.step
         for step in range(first, first + steps):
             fired = form.fires(*state.cells, k)
+            fired[model.dead], state.cells[:, model.dead] = False, 0.0
             firing = np.flatnonzero(fired)
             drive = coupling[:, firing].sum(axis=1)
             given = stream.normal(step // model.hold, model.n) if noise is None else noise[step - first]

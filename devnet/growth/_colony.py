@@ -68,6 +68,11 @@ def edges_of(scaffold: Scaffold) -> npt.NDArray[np.float64]:
     return np.concatenate([np.hstack([ring[:-1, :2], ring[1:, :2]]) for ring in rings])
 
 
+def crowd_square(scaffold: Scaffold, rules: GrowthSpec) -> float:
+    """Return the square of the straight distance of cells that lie the crowding radius apart."""
+    return scaffold.surface.chord(rules.crowd_radius) ** 2
+
+
 def check_cells(rules: GrowthSpec, n: int, sweep: int) -> None:
     """Stop a colony of n cells that has outgrown ``max_cells``."""
     if n > rules.max_cells:

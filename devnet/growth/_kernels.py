@@ -1,4 +1,4 @@
-"""Compiled growth: many sweeps a call, neighbors counted in a grid of boxes as wide as the crowding radius."""
+"""Compiled growth: many sweeps a call, neighbors counted in a grid of boxes at least as wide as the crowding radius."""
 
 from __future__ import annotations
 
@@ -8,13 +8,21 @@ import numpy as np
 
 from devnet._core.compile import jit
 from devnet.backends.numba_.philox import gaussian_pair, philox4
+from devnet.growth import _places
+
+_square, _step = jit()(_places.square), jit()(_places.step)
 
 
 class Rules(NamedTuple):
-    """Constants of division and emission, as ``GrowthSpec`` names them."""
+    """Constants of division and emission, as ``GrowthSpec`` names them, and the surface.
 
+    ``crowd_square`` is the square of the straight distance of cells that are the crowding radius apart; ``sphere`` as in
+    ``_places``.
+    """
+
+    crowd_square: float
+    sphere: float
     timer: int
-    crowd_radius: float
     divide_below: int
     daughter_min: float
     daughter_spread: float
@@ -81,16 +89,15 @@ def _box(grid, x, y):
 
 
 @jit()
-def _near(colony, head, grid, x, y, radius, limit):
-    """Count the cells within the radius of a spot; stop at ``limit + 1``."""
+def _near(colony, head, grid, x, y, rules, limit):
+    """Count the cells within the crowding radius of a spot; stop at ``limit + 1``."""
     column, row = _box(grid, x, y)
     count = 0
     for r in range(max(row - 1, 0), min(row + 2, grid.rows)):
         for c in range(max(column - 1, 0), min(column + 2, grid.columns)):
             j = head[r * grid.columns + c]
             while j >= 0:
-                dx, dy = colony.x[j] - x, colony.y[j] - y
-                if dx * dx + dy * dy <= radius * radius:
+                if _square(colony.x[j], colony.y[j], x, y, rules.sphere) <= rules.crowd_square:
                     count += 1
                     if count > limit:
                         return count
@@ -99,15 +106,17 @@ def _near(colony, head, grid, x, y, radius, limit):
 
 
 @jit()
-def _emitter_near(colony, head, grid, x, y, radius, sweep):
-    """Say whether a cell within the radius had emitted before this sweep."""
+def _emitter_near(colony, head, grid, x, y, rules, sweep):
+    """Say whether a cell within the crowding radius had emitted before this sweep."""
     column, row = _box(grid, x, y)
     for r in range(max(row - 1, 0), min(row + 2, grid.rows)):
         for c in range(max(column - 1, 0), min(column + 2, grid.columns)):
             j = head[r * grid.columns + c]
             while j >= 0:
-                dx, dy = colony.x[j] - x, colony.y[j] - y
-                if 0 < colony.emitted[j] < sweep and dx * dx + dy * dy <= radius * radius:
+                if (
+                    0 < colony.emitted[j] < sweep
+                    and _square(colony.x[j], colony.y[j], x, y, rules.sphere) <= rules.crowd_square
+                ):
                     return True
                 j = colony.following[j]
     return False
@@ -123,11 +132,10 @@ def _divide(colony, n, i, sweep, head, grid, edges, rules, draws):
         if length == 0.0:
             continue
         distance = rules.daughter_min + rules.daughter_spread * _uniform(i, sweep, t, draws.distance, draws)
-        x = colony.x[i] + distance * gx / length
-        y = colony.y[i] + distance * gy / length
+        x, y = _step(colony.x[i], colony.y[i], gx / length, gy / length, distance, rules.sphere)
         if not _inside(edges, x, y):
             continue
-        if _near(colony, head, grid, x, y, rules.crowd_radius, rules.daughter_below) > rules.daughter_below:
+        if _near(colony, head, grid, x, y, rules, rules.daughter_below) > rules.daughter_below:
             continue
         colony.hayflick[i] -= 1
         colony.timer[i] = rules.timer
@@ -160,8 +168,7 @@ def advance(colony, n, sweep, last_sweep, max_cells, head, grid, edges, rules, d
                 x, y = colony.x[i], colony.y[i]
                 # Cells neither move nor die: who is crowded once stays so.
                 colony.crowded[i] = (
-                    _near(colony, head, grid, x, y, rules.crowd_radius, rules.divide_below)
-                    > rules.divide_below
+                    _near(colony, head, grid, x, y, rules, rules.divide_below) > rules.divide_below
                 )
                 if not colony.crowded[i] and _divide(colony, n, i, sweep, head, grid, edges, rules, draws):
                     n += 1
@@ -170,7 +177,7 @@ def advance(colony, n, sweep, last_sweep, max_cells, head, grid, edges, rules, d
             if colony.timer[i] == 0:
                 running -= 1
                 if (
-                    not _emitter_near(colony, head, grid, colony.x[i], colony.y[i], rules.crowd_radius, sweep)
+                    not _emitter_near(colony, head, grid, colony.x[i], colony.y[i], rules, sweep)
                     and _uniform(i, sweep, 0, draws.emission, draws) < rules.emit_probability
                 ):
                     colony.emitted[i] = sweep

@@ -12,7 +12,7 @@ so the order of the visits does not matter. A cell whose timer runs
    probability ``emit_probability``, one layer-II unit above itself, unless a cell within ``crowd_radius`` has emitted
    one in an earlier sweep. A cell with a timer at 0 rests for good.
 
-A unit emitted in sweep e stands at height ``min(height, rise (s - e))`` after sweep s. Growth ends with the first sweep
+Distances are those along the scaffold's surface. A unit emitted in sweep e stands at height ``min(height, rise (s - e))`` after sweep s. Growth ends with the first sweep
 after which every timer is at 0 and every unit has reached ``height``.
 
 The published text says only that cells are visited in turn. Of the readings tried, the one above gives the published
@@ -40,9 +40,11 @@ from devnet.growth._colony import (
     Colony,
     check_cells,
     check_sweeps,
+    crowd_square,
     edges_of,
     finish,
 )
+from devnet.growth._scatter import scatter
 from devnet.sheet import Scaffold, Sheet
 from devnet.spec import ModelSpec, load_model
 
@@ -53,7 +55,7 @@ MAX_BOXES = 2**24
 
 
 def grow(model: str | Path | ModelSpec, *, rng: Any = None, checkpoint: Checkpoint | None = None) -> Sheet:
-    """Grow a sheet from one cell.
+    """Grow a sheet from one cell; or scatter its cells, where the model says how many.
 
     Args:
         model: Catalog name (``"raghavan2019_grown_pooling/small"``), path of a TOML file, or a spec. Its parts
@@ -78,6 +80,8 @@ def grow(model: str | Path | ModelSpec, *, rng: Any = None, checkpoint: Checkpoi
     spec = load_model(model)
     scaffold = Scaffold.from_spec(spec.scaffold)
     key = as_key(rng)
+    if spec.growth.scattered:
+        return scatter(spec, scaffold, key)
     with task("grow") as tick:
         colony, n, sweep = _run(spec, scaffold, key, tick, checkpoint)
     return finish(spec, key, colony, n, sweep)
@@ -90,12 +94,16 @@ def _run(
     from devnet.growth import _kernels as kernels  # numba loads when something grows, not before
 
     rules = spec.growth
-    grid = _grid(kernels, scaffold, rules.crowd_radius, rules.max_cells)
+    sphere = spec.scaffold.sphere_radius
+    grid = _grid(kernels, scaffold, _reach(scaffold, sphere, rules.crowd_radius), rules.max_cells)
     head = np.full(grid.columns * grid.rows, -1, np.int32)
     colony = Colony.seeded(scaffold, rules, FIRST_CAPACITY)
     column, row = int((colony.x[0] - grid.x0) / grid.side), int((colony.y[0] - grid.y0) / grid.side)
     head[row * grid.columns + column] = 0
-    constants = kernels.Rules(*(getattr(rules, name) for name in kernels.Rules._fields))
+    surface = {"crowd_square": crowd_square(scaffold, rules), "sphere": sphere}
+    constants = kernels.Rules(
+        **surface, **{name: getattr(rules, name) for name in kernels.Rules._fields if name not in surface}
+    )
     streams = (np.uint32(stream_id(name)) for name in (DIRECTION, DISTANCE, EMISSION))
     draws = kernels.Draws(*(np.uint32(word) for word in key.words), *streams)
     edges = edges_of(scaffold)
@@ -125,6 +133,19 @@ def _identity(spec: ModelSpec, key: Key) -> dict[str, str]:
     """Return by what a checkpoint is known to belong to a growth."""
     parts = [part.model_dump(mode="json") for part in (spec.scaffold, spec.growth)]
     return {"verb": "grow", "key": str(key.value), "model": fingerprint(*parts)}
+
+
+def _reach(scaffold: Scaffold, sphere: float, radius: float) -> float:
+    """Return how far apart, in coordinates, two cells can be that lie a radius apart on the surface.
+
+    A sphere's chart stretches lengths by at most 1/cos(t/2) up to the polar angle t; the radius may reach beyond the
+    scaffold's farthest corner.
+    """
+    if sphere == 0.0:
+        return radius
+    farthest = max(math.hypot(x, y) for x, y in scaffold.polygon.exterior.coords)
+    half = math.asin(min(farthest / (2 * sphere), 1.0)) + radius / (2 * sphere)
+    return radius / math.cos(half) if half < 1.5 else 2 * farthest
 
 
 def _grid(kernels: Any, scaffold: Scaffold, radius: float, max_cells: int) -> Any:

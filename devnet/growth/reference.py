@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from devnet._core.random import Key, as_key
+from devnet.growth import _places
 from devnet.growth._colony import (
     DIRECTION,
     DISTANCE,
@@ -21,9 +22,11 @@ from devnet.growth._colony import (
     Colony,
     check_cells,
     check_sweeps,
+    crowd_square,
     edges_of,
     finish,
 )
+from devnet.growth._scatter import scatter
 from devnet.sheet import Scaffold, Sheet
 from devnet.spec import GrowthSpec, ModelSpec, load_model
 
@@ -45,13 +48,16 @@ def grow(model: str | Path | ModelSpec, *, rng: Any = None) -> Sheet:
     spec = load_model(model)
     scaffold = Scaffold.from_spec(spec.scaffold)
     key = as_key(rng)
-    edges = edges_of(scaffold)
+    if spec.growth.scattered:
+        return scatter(spec, scaffold, key)
+    edges, sphere = edges_of(scaffold), spec.scaffold.sphere_radius
+    crowd = crowd_square(scaffold, spec.growth)
     colony, n, sweep = Colony.seeded(scaffold, spec.growth, 1), 1, 0
     while colony.timer[:n].any():
         check_sweeps(spec.growth, sweep + 1)
         sweep += 1
         colony = colony.enlarged(2 * n)
-        n = _sweep(colony, n, sweep, spec.growth, edges, key)
+        n = _sweep(colony, n, sweep, spec.growth, edges, crowd, sphere, key)
         check_cells(spec.growth, n, sweep)
     return finish(spec, key, colony, n, sweep)
 
@@ -72,7 +78,14 @@ def inside(edges: npt.NDArray[np.float64], x: float, y: float) -> bool:
 
 
 def _sweep(
-    colony: Colony, n: int, sweep: int, rules: GrowthSpec, edges: npt.NDArray[np.float64], key: Key
+    colony: Colony,
+    n: int,
+    sweep: int,
+    rules: GrowthSpec,
+    edges: npt.NDArray[np.float64],
+    crowd: float,
+    sphere: float,
+    key: Key,
 ) -> int:
     """Visit the first n cells; return the number of cells after it."""
     there = np.stack([colony.x[:n], colony.y[:n]], axis=1)
@@ -82,8 +95,7 @@ def _sweep(
     emission = key.stream(EMISSION).uniform(sweep, n)
 
     def near(x: float, y: float) -> npt.NDArray[np.bool_]:
-        dx, dy = there[:, 0] - x, there[:, 1] - y
-        return dx * dx + dy * dy <= rules.crowd_radius * rules.crowd_radius
+        return _places.square(there[:, 0], there[:, 1], x, y, sphere) <= crowd
 
     def spot(i: int) -> tuple[float, float] | None:
         for t in range(rules.daughter_tries):
@@ -92,8 +104,7 @@ def _sweep(
             if length == 0.0:
                 continue
             d = rules.daughter_min + rules.daughter_spread * float(distance(t)[i])
-            x = float(there[i, 0]) + d * gx / length
-            y = float(there[i, 1]) + d * gy / length
+            x, y = _places.step(float(there[i, 0]), float(there[i, 1]), gx / length, gy / length, d, sphere)
             if inside(edges, x, y) and near(x, y).sum() <= rules.daughter_below:
                 return x, y
         return None

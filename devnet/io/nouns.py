@@ -19,7 +19,7 @@ from devnet.spec import DynamicsSpec, LearningSpec, build, dump_model, parse_mod
 Noun = Sheet | Recording | Wiring
 N = TypeVar("N", Sheet, Recording, Wiring)
 
-_SHEET = ("positions", "parent", "born", "unit_parent", "emitted", "unit_height")
+_SHEET = ("positions", "parent", "born", "unit_parent", "emitted", "unit_height", "dead")
 _RECORDING = ("time", "cell")
 _WIRING = (
     "weights",
@@ -140,7 +140,7 @@ def _sheet(arrays: Arrays, metadata: dict[str, Any], prefix: str = "") -> Sheet:
         model=parse_model(metadata["model"], where="model"),
         key=Key(_count(metadata["key"])),
         sweeps=_count(metadata["sweeps"]),
-        **{name: arrays[prefix + name] for name in _SHEET},
+        **{name: arrays[prefix + name] for name in _SHEET if name != "dead" or prefix + name in arrays},
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from devnet._core.checkpoint import Checkpoint
 from devnet._core.errors import ConfigError
@@ -32,7 +34,8 @@ def organize(
     field: str = "exact",
     threads: int = 1,
     activity: str = "waves",
-    snapshots: int = 0,
+    start: Wiring | None = None,
+    snapshots: int | Sequence[int] = 0,
     checkpoint: Checkpoint | None = None,
 ) -> Wiring:
     """Let spontaneous activity wire a sheet, all-to-all and unordered at first, to a layer of units.
@@ -49,7 +52,11 @@ def organize(
         threads: Threads for large sheets with a fast field; the result does not depend on it.
         activity: ``"waves"``, or ``"noise"`` for the control in which uncoupled cells fire as often by noise alone;
             the gate on spread, which noise never passes, is then open.
-        snapshots: How many times the weights are kept on the way, in steps of equal ratio.
+        start: A wiring of as many cells to go on from: its weights stay, while thresholds, counters and activity
+            begin anew (G19, after damage). So the pools of a sheet that has lost cells, or has other waves, are
+            learned again. None starts from all-to-all.
+        snapshots: How many times the weights are kept on the way, in steps of equal ratio; or after which steps, each
+            rounded up to a multiple of 1024 or to the end.
         checkpoint: Where the state is kept, so that the learning goes on bit for bit if its process dies;
             ``devnet.io.Checkpoints`` is one.
 
@@ -57,12 +64,12 @@ def organize(
         The wiring.
 
     Raises:
-        ConfigError: Unknown name, no unit, or fewer cells than units.
+        ConfigError: Unknown name, no unit, fewer cells than units, or a start that does not fit.
         HealthError: A state variable left the finite numbers.
         InterruptedRunError: It was asked to stop; the checkpoint holds its state.
     """
     learning = named("learning", sheet.model.learning, spec)
-    count = units if units is not None else learning.units if learning.units is not None else sheet.m
+    count = next(u for u in (units, start and start.units, learning.units, sheet.m) if u is not None)
     length = steps if steps is not None else learning.steps
     if not 1 <= count <= sheet.n:
         raise ConfigError("units", count, f"between 1 and the sheet's {sheet.n} cells")
@@ -70,6 +77,11 @@ def organize(
         raise ConfigError("steps", length, "at least 1")
     if activity not in ("waves", "noise"):
         raise ConfigError("activity", activity, "'waves' or 'noise'")
+    if start is not None and (start.weights.shape != (sheet.n, count) or not start.weights.any(axis=0).all()):
+        raise ConfigError(
+            "start", start, f"a wiring of {sheet.n} cells and {count} units, each with a weight above 0"
+        )
+    wanted = _kept_steps(snapshots, length)
     stepper = backend_of(backend, field, threads)
     key = as_key(rng)
     dynamics = named("dynamics", sheet.model.dynamics, learning.dynamics)
@@ -77,11 +89,10 @@ def organize(
         dynamics = uncoupled(sheet, dynamics, key.child("probe"))
     model = SheetModel.build(sheet, dynamics, key)
     rule = learning.rule if activity == "waves" else learning.rule.replace(max_spread=0.0)
-    learner = plasticity.start(rule, model.coupling.places, count, key)
+    learner = plasticity.start(rule, model.coupling.places, count, key, start and start.weights)
     state = State.initial(model, learner)
     first_weights = learner.weights.copy()
     late = length * 4 // 5 // CHUNK * CHUNK
-    wanted = np.unique(np.geomspace(CHUNK, length, snapshots).astype(int)) if snapshots else np.empty(0, int)
     kept: list[tuple[int, np.ndarray]] = []
     early_wins = np.zeros_like(learner.wins)
     written = 0
@@ -123,3 +134,15 @@ def organize(
         snapshot_steps=np.array([step for step, _ in kept], dtype=np.int64),
         snapshots=np.stack([w for _, w in kept]) if kept else None,
     )
+
+
+def _kept_steps(snapshots: int | Sequence[int], length: int) -> Int[np.ndarray, " k"]:
+    """Return after which steps the weights are kept, ascending."""
+    if isinstance(snapshots, int):
+        return (
+            np.unique(np.geomspace(CHUNK, length, snapshots).astype(int)) if snapshots else np.empty(0, int)
+        )
+    steps = np.asarray(snapshots, dtype=int)
+    if np.any(steps < 1) or np.any(steps > length):
+        raise ConfigError("snapshots", list(snapshots), f"steps from 1 to {length}")
+    return np.unique(np.minimum(-(-steps // CHUNK) * CHUNK, length))

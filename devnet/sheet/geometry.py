@@ -1,4 +1,4 @@
-"""Scaffolds: closed regions of the plane, with holes, in which cells live."""
+"""Scaffolds: closed regions of a surface, with holes, in which cells live."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from shapely.geometry import Polygon
 
 from devnet._core.errors import ConfigError, Problem
+from devnet.sheet.surface import PLANE, Sphere, Surface
 from devnet.spec import ScaffoldSpec, region_problems
 
 
@@ -18,12 +19,14 @@ class Scaffold:
     """A polygon with holes, and the place of the first cell.
 
     Attributes:
-        polygon: The region; valid, not empty.
+        polygon: The region, in the surface's coordinates; valid, not empty.
         seed_cell: Place of the first cell, inside the region.
+        surface: What the region is a part of.
     """
 
     polygon: Polygon
     seed_cell: tuple[float, float]
+    surface: Surface = PLANE
 
     @classmethod
     def from_spec(cls, spec: ScaffoldSpec) -> Scaffold:
@@ -41,16 +44,19 @@ class Scaffold:
         """
         problems = [
             Problem(".".join(("scaffold", *map(str, path))), value, allowed)
-            for path, value, allowed in region_problems(spec.outline, spec.holes, spec.seed_cell)
+            for path, value, allowed in region_problems(
+                spec.outline, spec.holes, spec.seed_cell, spec.sphere_radius
+            )
         ]
         if problems:
             first, *more = problems
             raise ConfigError(first.field, first.value, first.allowed, more=more)
-        return cls(Polygon(spec.outline, spec.holes), spec.seed_cell)
+        surface = Sphere(spec.sphere_radius) if spec.sphere_radius else PLANE
+        return cls(Polygon(spec.outline, spec.holes), spec.seed_cell, surface)
 
     @property
     def area(self) -> float:
-        """Area of the region, holes taken away."""
+        """Area of the region, holes taken away; a sphere's chart keeps areas."""
         return float(self.polygon.area)
 
     @property

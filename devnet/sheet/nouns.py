@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from devnet._core.arrays import frozen_array
 from devnet._core.errors import ConfigError
@@ -38,6 +38,7 @@ class Sheet:
         emitted: (m,), sweep in which a unit was emitted.
         unit_height: (m,), height to which a unit has risen.
         sweeps: Sweeps until growth ended.
+        dead: (n,), cells that neither fire nor act on others; none by default.
     """
 
     model: ModelSpec
@@ -49,6 +50,7 @@ class Sheet:
     emitted: Int[np.ndarray, " m"]
     unit_height: Float[np.ndarray, " m"]
     sweeps: int
+    dead: Bool[np.ndarray, " n"] = dataclass_field(default_factory=lambda: np.empty(0, np.bool_))
 
     def __post_init__(self) -> None:
         n, m = len(self.positions), len(self.unit_parent)
@@ -64,6 +66,9 @@ class Sheet:
         _freeze(self, "unit_parent", np.int32, (m,), low=0, high=n - 1)
         _freeze(self, "emitted", np.int32, (m,), low=0, high=self.sweeps)
         _freeze(self, "unit_height", np.float64, (m,), low=0)
+        if len(self.dead) == 0:
+            object.__setattr__(self, "dead", np.zeros(n, dtype=np.bool_))
+        _freeze(self, "dead", np.bool_, (n,))
 
     @classmethod
     def declared(
@@ -128,6 +133,31 @@ class Sheet:
     def growth_curve(self) -> Int[np.ndarray, " sweeps+1"]:
         """Number of layer-I cells after each sweep, from sweep 0."""
         return np.cumsum(np.bincount(self.born, minlength=self.sweeps + 1))
+
+    def damaged(self, centers: Float[np.ndarray, "k 2"], radius: float) -> Sheet:
+        """Return the sheet with the cells of k round regions dead, besides those that were.
+
+        Dead cells keep their place: they count in the density and in units' norms, and nothing fires in their stead
+        (G19 clamps v = u = I = 0).
+
+        Args:
+            centers: (k, 2), the middles of the regions.
+            radius: Cells at most this far from a middle die.
+
+        Returns:
+            The damaged sheet.
+
+        Raises:
+            ConfigError: The centers are no points, the radius is below 0, or no cell would be left alive.
+        """
+        centers = frozen_array("centers", centers, np.float64, (None, 2))
+        if not radius >= 0:
+            raise ConfigError("radius", radius, "a length of at least 0")
+        near = self.scaffold.surface.distances(self.positions, centers) <= radius
+        dead = self.dead | near.any(axis=1)
+        if dead.all():
+            raise ConfigError("radius", radius, "a damage that leaves a cell alive")
+        return replace(self, dead=dead)
 
     def __repr__(self) -> str:
         return f"Sheet({self.model.name}: {self.n} cells, {self.m} units, density {self.density:.2f})"

@@ -44,6 +44,9 @@ class GrowthSpec(Spec):
     emit_probability: float = quantity(0.4, "1", G19, ge=0, le=1)
     rise: float = quantity(0.005, "length per sweep", G19, gt=0)
     height: float = quantity(0.8, "length", G19, gt=0)
+    scattered: int = quantity(
+        0, "cells", ASSUMED, ge=0, description="so many cells placed uniformly at random, none grown; 0: grow"
+    )
 
 
 class CouplingSpec(Spec):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import hypot, sqrt
 from typing import Any, cast
 
 from pydantic import ValidationError, ValidatorFunctionWrapHandler
@@ -17,13 +18,20 @@ Corners = Sequence[Sequence[float]]
 
 
 class ScaffoldSpec(Spec):
-    """A closed region of the plane in which cells live: a polygon with holes, and where the first cell sits."""
+    """A closed region in which cells live: a polygon with holes, on the plane or a sphere, and where the first cell sits.
+
+    On a sphere corners are given in the equal-area chart around the pole (0, 0), at most sqrt(2) radii from it: the
+    hemisphere, in which the shortest way between two cells stays.
+    """
 
     outline: tuple[Point, ...] = quantity(
         ..., "length", ASSUMED, min_length=3, description="corners in order, not repeated at the end"
     )
     holes: tuple[tuple[Point, ...], ...] = quantity((), "length", ASSUMED)
     seed_cell: Point = quantity(..., "length", ASSUMED)
+    sphere_radius: float = quantity(
+        0.0, "length", ASSUMED, ge=0, le=LARGEST, description="radius of the sphere; 0: the plane"
+    )
 
 
 def with_region(value: Any, handler: ValidatorFunctionWrapHandler) -> ScaffoldSpec:
@@ -65,7 +73,10 @@ def with_region(value: Any, handler: ValidatorFunctionWrapHandler) -> ScaffoldSp
 
 
 def region_problems(
-    outline: Corners | None, holes: Sequence[Corners] | None, seed_cell: Sequence[float] | None
+    outline: Corners | None,
+    holes: Sequence[Corners] | None,
+    seed_cell: Sequence[float] | None,
+    sphere_radius: float | None = 0.0,
 ) -> list[Wrong]:
     """Say everything that keeps corners, holes and a seed cell from being a region with a cell in it.
 
@@ -73,6 +84,7 @@ def region_problems(
         outline: At least three corners; None where the field itself is wrong, as for the others.
         holes: Corners of each hole.
         seed_cell: Place of the first cell.
+        sphere_radius: Radius of the sphere whose chart the corners lie in; 0 for the plane.
 
     Returns:
         The wrong fields, with paths relative to the scaffold's.
@@ -104,6 +116,10 @@ def region_problems(
     elif outline is not None and _small(outline):
         # Whatever the right order of these corners, no cell lies beyond their convex hull.
         region = shapely.MultiPoint(outline).convex_hull
+    least = max((hypot(*corner) for corner in outline or ()), default=0.0) / sqrt(2)
+    if sphere_radius and sphere_radius < least:
+        allowed = f"0, or at least {least:g}: the outline on one hemisphere"
+        wrong.append((("sphere_radius",), sphere_radius, allowed))
     if seed_cell is not None and region is not None:
         seed = shapely.Point(seed_cell)
         if not region.contains(seed) or any(hole.intersects(seed) for hole in good):

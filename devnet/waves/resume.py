@@ -36,6 +36,7 @@ def identity(verb: str, model: SheetModel, stepper: Backend, *rest: Any) -> dict
         "backend": stepper.name,
         "field": stepper.field(model),
         "sheet": fingerprint(*plain),
+        "surface": repr(model.coupling.surface),
         "rest": fingerprint(*rest),
     }
 

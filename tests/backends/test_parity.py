@@ -197,3 +197,33 @@ def test_an_unknown_backend_and_too_large_a_sheet_are_refused(
     model = SheetModel.build(sheet, RateMapSpec(), Key(0))
     with pytest.raises(ResourceError, match="more than 10"):
         backend_of("reference").advance(model, State.initial(model), 1)
+
+
+@pytest.mark.parametrize("case", ["izhikevich", "adaptive_leaky, rk4", "rate_map"])
+@pytest.mark.parametrize("backend", ["numba", "torch-cpu"])
+def test_dead_cells_never_fire_and_the_living_run_as_if_they_had_no_coupling_with_them(
+    sheet: Sheet, case: str, backend: str
+) -> None:
+    hurt = sheet.damaged(np.array([[4.0, 4.0], [11.0, 9.0]]), 2.0)
+    spec, rule = CASES[case]
+    model = SheetModel.build(hurt, spec, as_key(1))
+    assert len(model.dead) == hurt.dead.sum() > 50
+    runs = {}
+    for name in ("reference", backend):
+        state = State.initial(model, start(rule, model.coupling.places, 12, as_key(2)))
+        runs[name] = backend_of(name).advance(model, state, 300, rule=rule), state
+    spikes, state = runs[backend]
+    reference_spikes, reference_state = runs["reference"]
+    assert len(spikes.cell) > 30
+    assert not hurt.dead[spikes.cell].any()
+    assert np.array_equal(spikes.cell, reference_spikes.cell)
+    alive = ~hurt.dead
+    assert np.abs(state.cells - reference_state.cells)[:, alive].max() < 1e-9
+    # Where dead cells act on nobody, the living do as in a sheet whose matrix has no entry for them.
+    cut = dataclasses.replace(model, dead=np.empty(0, np.int64))
+    matrix = model.coupling.matrix.copy()
+    matrix[:, hurt.dead] = 0.0
+    vars(cut.coupling)["matrix"] = matrix
+    other = State.initial(cut)
+    backend_of("reference").advance(cut, other, 300)
+    assert np.abs(state.cells - other.cells)[:, alive].max() < 1e-9

@@ -63,3 +63,31 @@ def test_the_same_seed_gives_the_same_wiring_on_either_backend(sheet: Sheet) -> 
 def test_bad_arguments_name_the_field(sheet: Sheet, arguments: dict, field: str) -> None:
     with pytest.raises(ConfigError, match=f"^{field}: "):
         organize(sheet, rng=0, **arguments)
+
+
+def test_a_start_goes_on_from_its_weights_with_new_thresholds_and_counters(sheet: Sheet) -> None:
+    first = organize(sheet, units=12, steps=4096, rng=0)
+    after = organize(sheet, steps=2048, rng=1, start=first)
+    assert after.units == 12
+    assert after.initial_weights == pytest.approx(first.weights)
+    assert after.wins.sum() <= 2048
+    other = organize(sheet, "izhikevich", steps=1024, rng=1, start=first)
+    assert other.initial_weights.mean(axis=0) == pytest.approx(np.full(12, 2.5))  # in the rule's own norm
+    with pytest.raises(ConfigError, match=r"^start: "):
+        organize(sheet, units=13, steps=1024, start=first)
+
+
+def test_pools_leave_dead_cells(sheet: Sheet) -> None:
+    first = organize(sheet, units=12, steps=8192, rng=0)
+    hurt = sheet.damaged(np.array([[7.5, 7.5]]), 3.0)
+    share = first.weights[hurt.dead].sum() / first.weights.sum()
+    after = organize(hurt, steps=8192, rng=1, start=first)
+    assert share > 0.05
+    assert after.weights[hurt.dead].sum() / after.weights.sum() < 0.1 * share
+
+
+def test_weights_are_kept_after_the_steps_that_are_named(sheet: Sheet) -> None:
+    wired = organize(sheet, units=4, steps=4000, rng=0, snapshots=(1000, 2048, 4000))
+    assert wired.snapshot_steps.tolist() == [1024, 2048, 4000]
+    with pytest.raises(ConfigError, match=r"^snapshots: "):
+        organize(sheet, units=4, steps=4000, rng=0, snapshots=(5000,))

@@ -173,6 +173,8 @@ class Brian2Backend(Backend):
         record: bool = True,
     ) -> Spikes:
         """Take steps; see ``Backend.advance``."""
+        if len(model.dead):
+            raise ConfigError("backend", self.name, "another backend for a sheet with dead cells")
         if steps < 1:
             return Spikes.join([])
         if self._run is None or self._run.model is not model:

@@ -13,6 +13,7 @@ from devnet.backends.numba_ import kernels
 from devnet.backends.numba_.mesh import MeshField
 from devnet.backends.numba_.sums import HISTORY
 from devnet.dynamics.plasticity import Learner, rule_of
+from devnet.sheet import PLANE
 from devnet.spec import HebbianWTASpec, RuleSpec
 
 SPIKES_AT_ONCE = 1 << 20
@@ -39,7 +40,7 @@ class NumbaBackend(Backend):
 
     def field(self, model: SheetModel) -> str:
         """Say how the coupling is summed; see ``Backend.field``."""
-        if self._fast and model.n >= MESH_FROM:
+        if self._takes_mesh(model):
             return "fast: particle mesh, near cells by changes"
         return f"{'fast: float32' if self._fast else 'exact: float64'} matrix, by changes"
 
@@ -55,10 +56,14 @@ class NumbaBackend(Backend):
     ) -> Spikes:
         """Take steps; see ``Backend.advance``."""
         scaled = _ScaledLearner(model, state, rule)
-        step_through = self._by_mesh if self._fast and model.n >= MESH_FROM else self._by_matrix
+        step_through = self._by_mesh if self._takes_mesh(model) else self._by_matrix
         spikes = step_through(model, state, steps, scaled, noise, record)
         scaled.finish()
         return spikes
+
+    def _takes_mesh(self, model: SheetModel) -> bool:
+        plain = model.coupling.surface == PLANE and len(model.dead) == 0
+        return self._fast and model.n >= MESH_FROM and plain
 
     def _by_matrix(
         self, model: SheetModel, state: State, steps: int, scaled: _ScaledLearner, noise: Any, record: bool
@@ -82,8 +87,8 @@ class NumbaBackend(Backend):
             )
             taken, spikes, sick = scaled.kernels.run(
                 model.form.number, model.constants, model.cells, coupling, state.cells, state.fired, past,
-                state.step, steps - done, model.hold, _key(model), given, record, time, cell, scaled.rule,
-                scaled.arrays, scaled.constants,
+                state.step, steps - done, model.hold, _key(model), given, record, time, cell, model.dead,
+                scaled.rule, scaled.arrays, scaled.constants,
             )  # fmt: skip
             state.step += taken
             done += taken

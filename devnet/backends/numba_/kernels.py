@@ -31,14 +31,14 @@ def _sick(state):
 @jit()
 def run(
     form, k, cells, coupling, state, was_firing, past, step, steps, hold, key, given, record, spike_time, spike_cell,
-    rule, learner, r,
+    dead, rule, learner, r,
 ):  # fmt: skip
     """Take up to ``steps`` steps from ``step``; stop early when the next step's spikes might not fit.
 
     Arrays are named as in ``backends.base`` and ``hebbian_wta``. ``past`` is (fields, flags, [held, newest]), see
     ``sum_from_nearest``. ``key`` is (low word, high word, stream); ``given`` is noise from outside, one row a step, or
-    has no rows. ``rule`` is the number of the learning rule, -1 for none, and ``r`` its constants. ``learner`` is (drives, scale, stored_sum, weights, thresholds, wins,
-    peak, pre, post, places): a unit's weights are ``scale`` times the stored ones and its drive ``scale`` times the
+    has no rows. ``dead`` lists the cells that never fire. ``rule`` is the number of the learning rule, -1 for none, and
+    ``r`` its constants. ``learner`` is (drives, scale, stored_sum, weights, thresholds, wins, peak, pre, post, places): a unit's weights are ``scale`` times the stored ones and its drive ``scale`` times the
     stored one, so that rescaling a unit is one number; ``stored_sum`` is the sum of its stored weights.
 
     Returns:
@@ -60,6 +60,9 @@ def run(
         now = step + done
         fired, before = before, fired
         detect(form, state, k, fired[:n])
+        for i in dead:
+            fired[i] = 0
+            state[0, i] = state[1, i] = 0.0
         active = firing[: list_firing(fired, firing)]
         flips = changed[: list_changes(fired, before, changed, signs)]
         if len(coupling) > 0:  # without coupling there is no matrix

@@ -109,14 +109,14 @@ def _fold(weights, scale, stored_sum, total):
 @register_jitable
 def _spread(places, firing):
     """Return the mean square distance of the firing cells to their centroid."""
-    x = y = square = 0.0
-    for i in firing:
-        x += places[i, 0]
-        y += places[i, 1]
-    x /= len(firing)
-    y /= len(firing)
-    for i in firing:
-        square += (places[i, 0] - x) ** 2 + (places[i, 1] - y) ** 2
+    square = 0.0
+    for axis in range(places.shape[1]):
+        mean = 0.0
+        for i in firing:
+            mean += places[i, axis]
+        mean /= len(firing)
+        for i in firing:
+            square += (places[i, axis] - mean) ** 2
     return square / len(firing)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, final
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from devnet._core.errors import ConfigError
@@ -61,6 +61,11 @@ def sum_rows(matrix: Tensor, index: Tensor, signs: Tensor | None = None) -> Tens
             part = part * signs[first : first + ROWS, None]
         result = result + fold(part)
     return result
+
+
+def _silence(dead: Int[np.ndarray, " k"], fired: Tensor, a: Tensor, b: Tensor) -> None:
+    if len(dead):
+        fired[dead], a[dead], b[dead] = False, 0.0, 0.0
 
 
 class _HostLearning:
@@ -213,6 +218,7 @@ class TorchBackend(Backend):
         fired_cells: list[Tensor] = []
         for step in range(first, last):
             fired = fires(a, b, k)
+            _silence(model.dead, fired, a, b)
             firing = torch.nonzero(fired)[:, 0]
             if self._by_changes:
                 changed = torch.nonzero(fired ^ before)[:, 0]

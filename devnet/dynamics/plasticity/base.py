@@ -29,7 +29,7 @@ class Learner:
         peak: (M,), largest drive y so far.
         pre: (2, n), traces of the cells' spikes, fast and slow, for rules that have them.
         post: (2, M), traces of the units' spikes, fast and slow.
-        places: (n, 2), places of the cells in units of r_o, for the gate on spread.
+        places: (n, d), places of the cells in space in units of r_o, for the gate on spread.
     """
 
     weights: Float[np.ndarray, "n M"]
@@ -38,14 +38,14 @@ class Learner:
     peak: Float[np.ndarray, " M"]
     pre: Float[np.ndarray, "2 n"]
     post: Float[np.ndarray, "2 M"]
-    places: Float[np.ndarray, "n 2"]
+    places: Float[np.ndarray, "n d"]
 
     @classmethod
     def of(
         cls,
         weights: Float[np.ndarray, "n M"],
         thresholds: Float[np.ndarray, " M"],
-        places: Float[np.ndarray, "n 2"] | None = None,
+        places: Float[np.ndarray, "n d"] | None = None,
     ) -> Learner:
         """Return a learner that has not seen anything yet; without places, all cells at one."""
         n, units = weights.shape
@@ -107,25 +107,35 @@ def total(spec: RuleSpec, n: int) -> float:
     return spec.weight if spec.norm == "sum" else spec.weight * n
 
 
-def start(spec: RuleSpec, places: Float[np.ndarray, "n 2"], units: int, key: Key) -> Learner:
+def start(
+    spec: RuleSpec,
+    places: Float[np.ndarray, "n d"],
+    units: int,
+    key: Key,
+    weights: Float[np.ndarray, "n M"] | None = None,
+) -> Learner:
     """Draw unordered all-to-all weights and thresholds.
 
     Args:
         spec: The rule.
-        places: (n, 2), places of the cells in units of r_o.
+        places: (n, d), places of the cells in space in units of r_o.
         units: Number of units M.
         key: Key of the draws; a unit's do not depend on how many units there are.
+        weights: (n, M), weights to go on from instead; each unit needs one above 0.
 
     Returns:
         w ~ N(1, weight_cv^2), negative draws set to 0, each unit rescaled; c ~ N(c_mean, c_sd^2).
     """
     n = len(places)
-    draws = key.stream("weights")
-    columns = [1 + spec.weight_cv * draws.normal(j, n).astype(np.float64) for j in range(units)]
-    weights = np.maximum(np.stack(columns, axis=1), 0)
-    weights *= total(spec, n) / weights.sum(axis=0)
+    if weights is not None:
+        first = weights
+    else:
+        draws = key.stream("weights")
+        columns = [1 + spec.weight_cv * draws.normal(j, n).astype(np.float64) for j in range(units)]
+        first = np.maximum(np.stack(columns, axis=1), 0)
+    first = first * (total(spec, n) / first.sum(axis=0))
     normal = key.stream("thresholds").normal(0, units).astype(np.float64)
-    return Learner.of(weights, spec.c_mean + spec.c_sd * normal, places)
+    return Learner.of(first, spec.c_mean + spec.c_sd * normal, places)
 
 
 def compete(spec: RuleSpec, learner: Learner, firing: Int[np.ndarray, " k"]) -> tuple[int, float] | None:
@@ -136,10 +146,8 @@ def compete(spec: RuleSpec, learner: Learner, firing: Int[np.ndarray, " k"]) -> 
     """
     if len(firing) < spec.min_active:
         return None
-    if spec.max_spread > 0:
-        x, y = learner.places[firing].T
-        if np.var(x) + np.var(y) > spec.max_spread**2:
-            return None
+    if spec.max_spread > 0 and np.var(learner.places[firing], axis=0).sum() > spec.max_spread**2:
+        return None
     drive = learner.weights[firing].sum(axis=0)
     np.maximum(learner.peak, drive, out=learner.peak)
     k = int(np.argmax(drive - learner.thresholds))
