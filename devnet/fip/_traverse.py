@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from devnet._core import progress
+from devnet._core.checkpoint import Checkpoint
 from devnet._core.errors import ConfigError, HealthError, ResourceError
 from devnet._core.random import Key, as_key
 from devnet.fip._checks import whole
 from devnet.fip._inputs import as_inputs
+from devnet.fip._keeping import Keeper
 from devnet.fip._network import Network
 from devnet.fip._path import Path, as_delta
 from devnet.fip._problem import Problem
@@ -106,6 +108,7 @@ def traverse(
     until: int | None = None,
     callbacks: Sequence[Callback] = (),
     labelled: tuple[Any, Any] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Path:
     r"""Move a network along a path on which its function stays as invariant as can be (F24).
 
@@ -127,6 +130,8 @@ def traverse(
         callbacks: Objects that hear of every way-point; see ``Callback``.
         labelled: Inputs and class numbers on which the live network is scored for progress and callbacks. The path
             does not depend on them.
+        checkpoint: Where the walk is kept between steps, so that it goes on bit for bit if its process dies;
+            ``devnet.io.Checkpoints`` is one.
 
     Returns:
         The path, from the module to where the walk ended or paused. A paused one is as it is: an objective that makes
@@ -136,15 +141,16 @@ def traverse(
         ConfigError: The module, its inputs or the problem do not fit together.
         HealthError: The walk left the finite numbers.
         ResourceError: A CPU cannot hold a single example.
+        InterruptedRunError: It was asked to stop; the checkpoint holds the walk.
     """
     watch, key = Watch.of(callbacks, labelled), as_key(rng)
     try:
-        return _walked(module, module, problem, key, until, watch)
+        return _walked(module, module, problem, key, until, watch, checkpoint)
     except ResourceError as error:
         if not _on_accelerator(module):
             raise
         warnings.warn(f"{error}; the walk begins again on the CPU", RuntimeWarning, stacklevel=2)
-    return _walked(module, copy.deepcopy(module).cpu(), problem, key, until, watch)
+    return _walked(module, copy.deepcopy(module).cpu(), problem, key, until, watch, checkpoint)
 
 
 def _on_accelerator(module: nn.Module) -> bool:
@@ -153,14 +159,23 @@ def _on_accelerator(module: nn.Module) -> bool:
 
 
 def _walked(
-    home: nn.Module, module: nn.Module, problem: Problem, key: Key, until: int | None, watch: Watch
+    home: nn.Module,
+    module: nn.Module,
+    problem: Problem,
+    key: Key,
+    until: int | None,
+    watch: Watch,
+    checkpoint: Checkpoint | None,
 ) -> Path:
     """Walk from a module to the end; the path's networks are those of ``home``."""
-    walk = _begun(module, problem, key, until)
+    walk = begun(module, problem, key, until)
     record = _Recorder(walk, problem.probe, watch)
-    record.keep()
-    record.tell()
-    stop, state = _go(walk, problem, record, 0, until)
+    keeper = Keeper(checkpoint, walk, problem, record.rows)
+    rejected = keeper.restore()
+    if rejected is None:
+        record.keep()
+        record.tell()
+    stop, state = _go(walk, problem, record, rejected or 0, until, keeper)
     return record.path(copy.deepcopy(home), stop, state)
 
 
@@ -192,7 +207,7 @@ def resume(
     if not isinstance(path, Path) or path.state is None:
         held = path.stop.value if isinstance(path, Path) else type(path).__name__
         raise ConfigError("path", held, "a path that was paused")
-    walk = _begun(path.base, problem, Key(path.key), until)
+    walk = begun(path.base, problem, Key(path.key), until)
     if walk.network.layout != path.layout:
         raise ConfigError("problem", "other parameters", "the problem with which the path was walked")
     rejected = path.state.restore(walk)
@@ -208,11 +223,11 @@ def resume(
             f"distance {record.distance():g} at step {walk.step}",
             f"the problem of the path, there {last:g}",
         )
-    stop, state = _go(walk, problem, record, rejected, until)
+    stop, state = _go(walk, problem, record, rejected, until, Keeper(None, walk, problem, record.rows))
     return record.path(copy.deepcopy(path.base), stop, state)
 
 
-def _begun(module: nn.Module, problem: Problem, key: Key, until: int | None) -> Walk:
+def begun(module: nn.Module, problem: Problem, key: Key, until: int | None) -> Walk:
     """Return a walk before its first step."""
     if not isinstance(problem, Problem):
         raise ConfigError("problem", type(problem).__name__, "a devnet.fip.Problem")
@@ -240,7 +255,7 @@ def _begun(module: nn.Module, problem: Problem, key: Key, until: int | None) -> 
 
 
 def _go(
-    walk: Walk, problem: Problem, record: _Recorder, rejected: int, until: int | None
+    walk: Walk, problem: Problem, record: _Recorder, rejected: int, until: int | None, keeper: Keeper
 ) -> tuple[Stop, WalkState | None]:
     """Take steps until the walk ends or pauses, keeping way-points; return why, and the state at a pause."""
     planned = problem.stop.steps
@@ -250,11 +265,8 @@ def _go(
         if walk.step:
             tick(walk.step)
         while True:
-            walk.objective.update(walk)
-            direction = problem.direction.propose(walk)
-            size = _move(walk, problem, direction)
-            rejected = 0 if size else rejected + 1
-            walk.step += 1
+            keeper.offer(rejected)
+            rejected = 0 if advance(walk, problem) else rejected + 1
             tick()
             if walk.step not in marks and rejected < problem.stop.stalled:
                 continue
@@ -271,10 +283,21 @@ def _go(
     return stop, None
 
 
-def _move(walk: Walk, problem: Problem, direction: Tensor) -> float:
-    """Take one step and let the objective hold its constraint; return the multiple that was taken."""
+def advance(walk: Walk, problem: Problem) -> float:
+    """Take one step: renew the objective, ask for a direction, move, and let the objective hold its constraint.
+
+    Args:
+        walk: The walk, changed in place.
+        problem: What it is walked for.
+
+    Returns:
+        The multiple of the direction that was taken.
+    """
+    walk.objective.update(walk)
+    direction = problem.direction.propose(walk)
     with torch.no_grad():
         size = problem.step.take(walk, direction)
         problem.direction.accepted(walk, size)
         walk.objective.constrain(walk)
+    walk.step += 1
     return size

@@ -1,9 +1,13 @@
-"""Files: one writer, one array format with digest and schema, the nouns on disk, and run folders. No pickle."""
+"""Files: one writer, one array format with digest and schema, the nouns on disk, checkpoints, run folders. No pickle."""
 
+from devnet.io.checkpoints import EVERY as EVERY
+from devnet.io.checkpoints import Checkpoints as Checkpoints
 from devnet.io.nouns import load as load
 from devnet.io.nouns import save as save
 from devnet.io.records import read_json as read_json
 from devnet.io.runs import RunFolder as RunFolder
+from devnet.io.runs import artefacts as artefacts
+from devnet.io.runs import read_run as read_run
 from devnet.io.runs import verify as verify
 from devnet.io.tensors import library_version as library_version
 from devnet.io.tensors import read_tensors as read_tensors

@@ -2,64 +2,37 @@
 
     config.toml    the model, fully resolved
     run.json       key and versions: with config.toml it says which run this is
-    <stage>/       files of a stage, and stage.json, which is written last: where it is, the stage is finished
+    <stage>/       files of a stage; stage.json, which is written last: where it is, the stage is finished; times.json
+    checkpoints/   what is under way; see ``stages`` and ``checkpoints``
     summary.json   all numbers
-    manifest.json  bytes and SHA-256 of every file
+    manifest.json  bytes and SHA-256 of every file; written last: where it is, the run is finished
 
-A stage depends on stages before it; its ``stage.json`` holds the digests of theirs, so a stage whose source has been
-run again since is run again too.
+A stage depends on stages before it; its ``stage.json`` holds the digests of theirs, so a stage whose source has come
+out otherwise is run again too.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, cast
 
 from devnet._core.errors import BusyError, ConfigError, CorruptFileError, StorageError
 from devnet.io import _lock
 from devnet.io._difference import first_difference
+from devnet.io.checkpoints import EVERY
 from devnet.io.records import read_json
-from devnet.io.tensors import library_version
+from devnet.io.stages import PLACE, SCHEMA, Stage, begin, check_names
+from devnet.io.tensors import library_version, read_tensors
 from devnet.io.writer import TEMPORARY, digest, make_folder, write_json, write_text
 from devnet.spec import ModelSpec, dump_model, parse_model
 
-SCHEMA = 1
 _LEFT_BEHIND = re.compile(rf"\..*\.[0-9a-f]{{12}}{re.escape(TEMPORARY)}", re.DOTALL)
-
-
-class Stage:
-    """One stage of a run while it is running: where its files go, and what it found.
-
-    Attributes:
-        folder: The stage's folder.
-        numbers: What the stage reports; kept in ``stage.json``.
-    """
-
-    def __init__(self, run: RunFolder, name: str) -> None:
-        self.folder = make_folder(run.path / name)
-        self.numbers: dict[str, Any] = {}
-        self._run = run
-        self._files: list[str] = []
-
-    def file(self, name: str) -> Path:
-        """Return the path of an artefact of this stage, relative to its folder, and list it."""
-        return self.run_file(f"{self.folder.name}/{name}")
-
-    def run_file(self, name: str) -> Path:
-        """Return the path of an artefact that lies elsewhere in the run folder, and list it."""
-        self._files.append(name)
-        path = self._run.path / name
-        make_folder(path.parent)
-        return path
-
-    def digests(self) -> dict[str, str]:
-        """Return SHA-256 by file name of all listed artefacts."""
-        return {name: digest(self._run.path / name) for name in sorted(set(self._files))}
 
 
 class RunFolder:
@@ -67,20 +40,32 @@ class RunFolder:
 
     Attributes:
         path: The folder.
+        every: Seconds between two checkpoints.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, every: float = EVERY) -> None:
         self.path = path
+        self.every = every
 
     @classmethod
     @contextmanager
-    def open(cls, path: str | Path, model: ModelSpec, settings: dict[str, Any]) -> Generator[RunFolder]:
+    def open(
+        cls,
+        path: str | Path,
+        model: ModelSpec,
+        settings: dict[str, Any],
+        *,
+        notes: dict[str, Any] | None = None,
+        every: float = EVERY,
+    ) -> Generator[RunFolder]:
         """Create a run folder, or go on with the run that it holds.
 
         Args:
             path: The folder; it is made when missing.
             model: The model, with everything resolved.
             settings: What else makes the run what it is: its key, for example.
+            notes: What is kept beside them and makes no other run.
+            every: Seconds between two checkpoints.
 
         Yields:
             The folder, locked.
@@ -97,8 +82,8 @@ class RunFolder:
         with _lock.locked(path):
             _refuse_foreign(path)
             _drop_temporaries(path)
-            run = cls(path)
-            run._claim(model, {"schema": SCHEMA, "devnet": library_version()} | settings)
+            run = cls(path, every)
+            run._claim(model, {"schema": SCHEMA, "devnet": library_version()} | settings, notes or {})
             yield run
 
     @classmethod
@@ -122,28 +107,31 @@ class RunFolder:
         with _lock.locked(path):
             yield cls(path)
 
-    def _claim(self, model: ModelSpec, record: dict[str, Any]) -> None:
+    def _claim(self, model: ModelSpec, record: dict[str, Any], notes: dict[str, Any]) -> None:
         config, settings = self.path / "config.toml", self.path / "run.json"
-        if not settings.exists() or not set(_artefacts(self.path)) - {config.name, settings.name}:
-            # Nothing was made here yet, so a corrected model may take the folder.
-            write_text(config, dump_model(model))
-            write_json(settings, record)
-            return
-        try:
-            there = parse_model(config.read_text(encoding="utf-8"), where=str(config))
-        except (OSError, UnicodeDecodeError, ConfigError) as error:
-            raise CorruptFileError(f"{config}: cannot be read back ({error})") from None
-        held: dict[str, Any] = {"run": read_json(settings), "model": there.model_dump(mode="json")}
-        wanted: dict[str, Any] = {
-            "run": json.loads(json.dumps(record)),
-            "model": model.model_dump(mode="json"),
-        }
-        if (found := first_difference(held, wanted)) is not None:
-            field, old, new = found
-            raise BusyError(
-                f"{self.path}: holds another run: {field} is {old} there and {new} here; "
-                "choose another folder, remove this one, or run with its values"
-            )
+        if settings.exists():
+            found = self._difference(model, json.loads(json.dumps(record)))
+            if found is None:
+                return
+            if _work(self.path) < EVERY:  # a corrected model may take a folder in which nothing much was made
+                _drop_beginnings(self.path)
+            if set(_artefacts(self.path)) - {config.name, settings.name}:
+                field, old, new = found
+                raise BusyError(
+                    f"{self.path}: holds another run: {field} is {old} there and {new} here; "
+                    "choose another folder, remove this one, or run with its values"
+                )
+        write_text(config, dump_model(model))
+        write_json(settings, record | {"notes": notes})
+
+    def _difference(self, model: ModelSpec, record: dict[str, Any]) -> tuple[str, object, object] | None:
+        """Return the first field in which the run that the folder holds is another one."""
+        there, held = read_run(self.path)
+        held.pop("notes", None)
+        return first_difference(
+            {"run": held, "model": there.model_dump(mode="json")},
+            {"run": record, "model": model.model_dump(mode="json")},
+        )
 
     def finished(self, name: str, after: Sequence[str] = ()) -> bool:
         """Say whether a stage is finished and all its files, and those of the stages it read, are as they were.
@@ -164,13 +152,13 @@ class RunFolder:
             return False
 
     def record(self, name: str) -> dict[str, Any]:
-        """Return what a finished stage left: ``numbers``, ``seconds``, ``files``, ``after``.
+        """Return what a finished stage left: ``numbers``, ``files``, ``after``, and ``times``.
 
         Args:
             name: The stage.
 
         Returns:
-            The content of its ``stage.json``.
+            The content of its ``stage.json``, and of ``times.json`` under ``times``.
 
         Raises:
             ConfigError: The stage is not finished.
@@ -178,13 +166,16 @@ class RunFolder:
         """
         path = self.path / name / "stage.json"
         record = read_json(path)
-        wanted = {"schema": int, "numbers": dict, "seconds": float, "files": dict, "after": dict}
+        wanted = {"schema": int, "numbers": dict, "files": dict, "after": dict}
         if set(record) != set(wanted) or not all(
             isinstance(record[key], kind) for key, kind in wanted.items()
         ):
             raise CorruptFileError(f"{path}: not a stage record of this devnet")
-        _check_names(path, record["files"])
-        return record
+        check_names(path, record["files"])
+        try:
+            return record | {"times": read_json(path.with_name("times.json"))}
+        except ConfigError:
+            raise CorruptFileError(f"{path.with_name('times.json')}: missing") from None
 
     @contextmanager
     def stage(self, name: str, after: Sequence[str] = ()) -> Generator[Stage]:
@@ -200,32 +191,98 @@ class RunFolder:
         Raises:
             StorageError: A file could not be written.
         """
-        stage = Stage(self, name)
+        (self.path / "manifest.json").unlink(missing_ok=True)
+        sources = self._sources(after)
+        begin(self.path, name, sources)
+        stage = Stage(self.path, name, self.every)
         start = time.perf_counter()
         yield stage
-        record = {
-            "schema": SCHEMA,
-            "numbers": stage.numbers,
-            "seconds": round(time.perf_counter() - start, 3),
-            "files": stage.digests(),
-            "after": self._sources(after),
-        }
+        times = {"seconds": round(time.perf_counter() - start, 3)} | stage.times
+        write_json(stage.folder / "times.json", times)
+        record = {"schema": SCHEMA, "numbers": stage.numbers, "files": stage.digests(), "after": sources}
         write_json(stage.folder / "stage.json", record)
+        shutil.rmtree(self.path / PLACE / name, ignore_errors=True)
 
     def _sources(self, after: Sequence[str]) -> dict[str, str]:
         return {name: digest(self.path / name / "stage.json") for name in after}
 
-    def write_manifest(self) -> None:
-        """Write bytes and SHA-256 of every file of the run into ``manifest.json``."""
+    def complete(self) -> bool:
+        """Say whether the run is finished and every file is as it was."""
+        try:
+            return (self.path / "manifest.json").exists() and verify(self.path) > 0
+        except (ConfigError, StorageError, CorruptFileError):
+            return False
+
+    def write_manifest(self, repeatable: Sequence[str]) -> None:
+        """Say that the run is finished: write bytes and SHA-256 of every file into ``manifest.json``.
+
+        Args:
+            repeatable: The stages whose files are functions of model and key alone; these files are its artefacts.
+
+        Raises:
+            StorageError: A file cannot be read or written.
+        """
+        shutil.rmtree(self.path / PLACE, ignore_errors=True)
         files = {
             name: {"bytes": (self.path / name).stat().st_size, "sha256": digest(self.path / name)}
             for name in _artefacts(self.path)
         }
-        write_json(self.path / "manifest.json", {"schema": SCHEMA, "files": files})
+        made = [
+            name for stage in repeatable for name in (*self.record(stage)["files"], f"{stage}/stage.json")
+        ]
+        artefacts = sorted({"config.toml", "run.json", *made})
+        write_json(self.path / "manifest.json", {"schema": SCHEMA, "files": files, "artefacts": artefacts})
+
+
+def read_run(path: str | Path) -> tuple[ModelSpec, dict[str, Any]]:
+    """Return which run a folder holds.
+
+    Args:
+        path: The run folder.
+
+    Returns:
+        The model, and the content of ``run.json``.
+
+    Raises:
+        ConfigError: It is no run folder.
+        CorruptFileError: Its configuration is damaged.
+    """
+    path = Path(path)
+    if not (path / "run.json").is_file():
+        raise ConfigError("run", str(path), "a folder that devnet run wrote")
+    record, config = read_json(path / "run.json"), path / "config.toml"
+    try:
+        return parse_model(config.read_text(encoding="utf-8"), where=str(config)), record
+    except (OSError, UnicodeDecodeError, ConfigError) as error:
+        raise CorruptFileError(f"{config}: cannot be read back ({error})") from None
+
+
+def artefacts(path: str | Path) -> dict[str, str]:
+    """Return SHA-256 by name of what a finished run declares to be a function of its model and key.
+
+    Args:
+        path: The run folder.
+
+    Returns:
+        Digests by file name; two runs of the same model and key have the same.
+
+    Raises:
+        ConfigError: The run is not finished.
+        CorruptFileError: The manifest is damaged or declares nothing.
+    """
+    place = Path(path) / "manifest.json"
+    manifest = read_json(place)
+    try:
+        found = {str(name): str(manifest["files"][name]["sha256"]) for name in manifest["artefacts"]}
+    except (KeyError, TypeError):
+        found = {}
+    if not found:
+        raise CorruptFileError(f"{place}: damaged, or declares no artefacts")
+    return found
 
 
 def verify(path: str | Path) -> int:
-    """Check every file of a run folder against its manifest.
+    """Check every file of a run folder against its digest: by the manifest, or before a run is finished by its records.
 
     Args:
         path: The run folder.
@@ -234,28 +291,74 @@ def verify(path: str | Path) -> int:
         How many files were checked.
 
     Raises:
-        ConfigError: There is no manifest.
-        CorruptFileError: The manifest is damaged or empty, or files are missing, changed or new; all are named.
+        ConfigError: It is no run folder.
+        CorruptFileError: A record is damaged or empty, or files are missing, changed or new; all are named.
     """
     path = Path(path)
+    if not (path / "manifest.json").exists():
+        return _verify_unfinished(path)
     manifest = read_json(path / "manifest.json")
     files: Any = manifest.get("files")
     if manifest.get("schema") != SCHEMA or not isinstance(files, dict) or not files:
         raise CorruptFileError(f"{path / 'manifest.json'}: empty, or not a manifest of this devnet")
-    listed = cast("dict[str, Any]", files)
-    _check_names(path / "manifest.json", listed)
-    there = _artefacts(path)
-    problems = [f"{path / name}: not in the manifest" for name in sorted(set(there) - set(listed))]
-    for name, entry in listed.items():
-        if name not in there:
+    listed = check_names(path / "manifest.json", cast("dict[str, Any]", files))
+    problems = [f"{path / name}: not in the manifest" for name in sorted(set(_artefacts(path)) - set(listed))]
+    sums = {
+        name: cast("dict[str, Any]", e).get("sha256") if isinstance(e, dict) else None
+        for name, e in listed.items()
+    }
+    return _checked(path, sums, problems)
+
+
+def _verify_unfinished(path: Path) -> int:
+    read_run(path)
+    problems: list[str] = []
+    sums: dict[str, Any] = {}
+    run, count = RunFolder(path), 2
+    for record in sorted(path.glob("*/stage.json")):
+        sums |= run.record(record.parent.name)["files"]
+        count += 1
+    for file in sorted((path / PLACE).rglob("*.safetensors")):
+        count += 1
+        try:
+            read_tensors(file)
+        except CorruptFileError as error:
+            problems.append(str(error))
+    return count + _checked(path, sums, problems)
+
+
+def _checked(path: Path, sums: dict[str, Any], problems: list[str]) -> int:
+    for name, sha in sums.items():
+        if not (path / name).is_file():
             problems.append(f"{path / name}: missing")
-        elif not isinstance(entry, dict) or digest(path / name) != cast("dict[str, Any]", entry).get(
-            "sha256"
-        ):
+        elif digest(path / name) != sha:
             problems.append(f"{path / name}: does not match its SHA-256")
     if problems:
         raise CorruptFileError("\n".join(problems))
-    return len(listed)
+    return len(sums)
+
+
+def _work(path: Path) -> float:
+    """Return how many seconds of work a folder holds: those of its finished parts; no end of it with a stage or state."""
+    if any(path.glob("*/stage.json")):
+        return float("inf")
+    seconds = 0.0
+    for file in (path / PLACE).rglob("*"):
+        if file.suffix == ".safetensors":
+            return float("inf")
+        if file.suffix == ".json" and file.name != "after.json":
+            with suppress(ConfigError, CorruptFileError, StorageError, KeyError, TypeError, ValueError):
+                seconds += float(read_json(file)["seconds"])
+    return seconds
+
+
+def _drop_beginnings(path: Path) -> None:
+    """Remove what a run made that came to nothing: files that devnet wrote, and no others."""
+    shutil.rmtree(path / PLACE, ignore_errors=True)
+    for file in path.glob("*/*.safetensors"):
+        with suppress(CorruptFileError, ConfigError, StorageError, OSError):
+            read_tensors(file)
+            file.unlink()
 
 
 def _refuse_foreign(path: Path) -> None:
@@ -282,12 +385,6 @@ def _artefacts(path: Path) -> list[str]:
         for file in path.rglob("*")
         if file.is_file()
         and (name := file.relative_to(path).as_posix()) not in skip
+        and not name.startswith(f"{PLACE}/")
         and not name.endswith(".tmp")
     )
-
-
-def _check_names(path: Path, files: dict[str, Any]) -> None:
-    for name in files:
-        pure = PurePosixPath(name)
-        if pure.is_absolute() or ".." in pure.parts or "\\" in name or not name.strip():
-            raise CorruptFileError(f"{path}: {name!r:.80} leads out of the run folder")

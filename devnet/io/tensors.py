@@ -56,7 +56,7 @@ def library_version() -> str:
 
 def write_tensors(
     path: str | Path, arrays: Mapping[str, npt.NDArray[Any]], kind: str, metadata: dict[str, Any]
-) -> None:
+) -> str:
     """Write arrays and metadata as one file.
 
     Args:
@@ -64,6 +64,9 @@ def write_tensors(
         arrays: The arrays by name.
         kind: What the file holds, ``"sheet"`` for example.
         metadata: Whatever JSON can hold.
+
+    Returns:
+        The SHA-256 that the file holds of itself.
 
     Raises:
         ConfigError: An array is of a type that the format does not hold.
@@ -75,9 +78,15 @@ def write_tensors(
         plain[name] = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(array.shape)
         if plain[name].dtype not in _TYPES.values():
             raise ConfigError(name, f"array of {array.dtype}", f"an array of {', '.join(_TYPES)}")
-    head = {"kind": kind, "metadata": metadata, "schema": SCHEMA, "version": library_version()}
+    head: dict[str, Any] = {
+        "kind": kind,
+        "metadata": metadata,
+        "schema": SCHEMA,
+        "version": library_version(),
+    }
     head["sha256"] = _digest(plain, head)
     write_bytes(path, safetensors.numpy.save(plain, {"devnet": _canonical(head)}))
+    return head["sha256"]
 
 
 def read_tensors(path: str | Path, kind: str | None = None) -> tuple[Arrays, dict[str, Any]]:
@@ -99,6 +108,14 @@ def read_tensors(path: str | Path, kind: str | None = None) -> tuple[Arrays, dic
     if kind is not None and head["kind"] != kind:
         raise CorruptFileError(f"{path}: holds a {_short(head['kind'])}, not a {kind}")
     return arrays, head["metadata"]
+
+
+def read_listed(path: str | Path, kind: str, sha256: str) -> Arrays:
+    """Return the arrays of a file that another one lists by its digest; errors as ``read_tensors``."""
+    arrays, head = _read(Path(path))
+    if (head["kind"], head["sha256"]) != (kind, sha256):
+        raise CorruptFileError(f"{path}: not the {kind} that was listed")
+    return arrays
 
 
 def read_kind(path: str | Path) -> str:

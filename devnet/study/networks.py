@@ -171,16 +171,9 @@ def write_path(out: str | FilePath, path: Path, along: npt.NDArray[np.float64]) 
         path: The path.
         along: (K,), test accuracy in per cent.
     """
-    write_tensors(out, *packed(path, along))
-
-
-def packed(
-    path: Path, along: npt.NDArray[np.float64]
-) -> tuple[dict[str, npt.NDArray[Any]], str, dict[str, Any]]:
-    """Return a path as ``write_tensors`` takes it: arrays, kind, metadata."""
     arrays, metadata = path.to_tensors()
     base = {f"base.{name}": value.detach().cpu().numpy() for name, value in path.base.state_dict().items()}
-    return arrays | base | {"accuracy": along}, "path", metadata
+    write_tensors(out, arrays | base | {"accuracy": along}, "path", metadata)
 
 
 def scores_along(path: Path, x: Any, y: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

@@ -7,7 +7,6 @@ steps, with which it spends at least the CPU seconds of FIP; both are measured a
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,10 +18,10 @@ from torch import nn
 
 from devnet._core.random import Key
 from devnet.fip import Damage, Path
-from devnet.io import RunFolder, write_tensors
-from devnet.io.runs import Stage
+from devnet.io import Checkpoints, RunFolder
+from devnet.io.stages import Part, Stage
 from devnet.study import networks
-from devnet.study.networks import packed, scores_along, seen, trained, untrained
+from devnet.study.networks import scores_along, seen, trained, untrained, write_path
 from devnet.study.plan import Plan
 from devnet.study.stages import training_images, wiring_of
 from devnet.study.workers import in_processes
@@ -42,6 +41,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 class Job:
     """One perceptron: its images seen through pools, and what is asked of it."""
 
+    part: Part
     x_train: npt.NDArray[np.float32]
     y_train: npt.NDArray[np.int64]
     x_test: npt.NDArray[np.float32]
@@ -56,43 +56,41 @@ class Job:
     baseline_steps: int
 
 
-@dataclass(frozen=True, eq=False)
-class Result:
-    """Accuracies in per cent and CPU seconds by task and method; paths where they were to be kept."""
-
-    dense: float
-    damaged: float
-    scores: dict[str, dict[str, tuple[float, float]]]
-    paths: dict[str, tuple[Arrays, str, dict[str, Any]]]
-
-
 def take_paths(plan: Plan, run: RunFolder, stage: Stage) -> None:
     """Sparsify and recover one perceptron a seed, with FIP and with the baselines."""
-    jobs = [_job(plan, run, j) for j in range(plan.model.study.path_seeds)]
+    jobs = [_job(plan, run, stage.part(f"network-{j}"), j) for j in range(plan.model.study.path_seeds)]
     results = in_processes("perceptrons", replicate, jobs, plan.workers)
-    for name, path in results[0].paths.items():
-        write_tensors(stage.file(f"path-{name}-0.safetensors"), *path)
-    tasks: dict[str, dict[str, Any]] = {}
-    for name, methods in results[0].scores.items():
-        tasks[name] = {
-            method: {
-                "accuracy": [r.scores[name][method][0] for r in results],
-                "cpu_seconds": [round(r.scores[name][method][1], 4) for r in results],
-                "labels": LABELS[method],
-            }
-            for method in methods
-        }
+    found = [numbers for numbers, _ in results]
+    stage.files += [name for _, files in results for name in files]
+    first = found[0]["scores"]
     stage.numbers = {
         "units": plan.path_units,
         "images": len(jobs[0].x_train),
-        "dense": [r.dense for r in results],
-        "damaged": [r.damaged for r in results],
-        "tasks": tasks,
+        "dense": [one["dense"] for one in found],
+        "damaged": [one["damaged"] for one in found],
+        "tasks": {
+            name: {
+                method: {
+                    "accuracy": [one["scores"][name][method]["accuracy"] for one in found],
+                    "labels": LABELS[method],
+                }
+                for method in methods
+            }
+            for name, methods in first.items()
+        },
         "steps": {"fip": SPARSIFY_STEPS, "baselines": BASELINE_STEPS, "dense": networks.TRAIN_STEPS},
+    }
+    stage.times = {
+        "cpu_seconds": {
+            name: {
+                method: [one["scores"][name][method]["cpu_seconds"] for one in found] for method in methods
+            }
+            for name, methods in first.items()
+        }
     }
 
 
-def _job(plan: Plan, run: RunFolder, number: int) -> Job:
+def _job(plan: Plan, run: RunFolder, part: Part, number: int) -> Job:
     """Draw the images of a replicate and look at them through the pools of sheet ``number`` modulo the sheets."""
     images, spec = plan.images, plan.model.path
     key = plan.key.child("fip", number)
@@ -101,6 +99,7 @@ def _job(plan: Plan, run: RunFolder, number: int) -> Job:
         wiring_of(run, f"pools{plan.path_units}", number % len(plan.seeds)), images, spec.hidden, chosen, key
     )
     return Job(
+        part=part,
         x_train=seen(network, images.x_train[chosen]).numpy(),
         y_train=images.y_train[chosen],
         x_test=seen(network, images.x_test).numpy(),
@@ -116,46 +115,86 @@ def _job(plan: Plan, run: RunFolder, number: int) -> Job:
     )
 
 
-def replicate(job: Job) -> Result:
-    """Train one perceptron, then sparsify it and let it recover from damage, with every method."""
+def replicate(job: Job) -> tuple[dict[str, Any], list[str]]:
+    """Train one perceptron, then sparsify it and let it recover from damage, with every method.
+
+    Args:
+        job: The perceptron.
+
+    Returns:
+        Accuracies in per cent and CPU seconds by task and method; names of the files that were written.
+    """
+    return job.part.do(lambda: _compared(job)), job.part.files
+
+
+def _compared(job: Job) -> dict[str, Any]:
     x, y, key = job.x_train, job.y_train, job.key
-
-    def score(module: nn.Module) -> float:
-        return 100.0 * accuracy(module, job.x_test, job.y_test)
-
-    dense = trained(_readout(job.start), torch.from_numpy(x), y, key, job.train_steps)
+    dense = _trained(job)
     damage = Damage.units(dense, job.cut, rng=key.child("damage"))
     budget = {"steps": job.baseline_steps}
-    tasks: dict[str, dict[str, Callable[[], Any]]] = {}
+    tasks: dict[str, dict[str, Callable[[Checkpoints], Any]]] = {}
     for share in job.sparsity:
         mine = key.child("sparsify", round(1000 * share))
         tasks[f"sparsify{100 * share:g}"] = {
-            "fip": lambda s=share, k=mine: sparsify(dense, x, sparsity=s, steps=job.path_steps, rng=k),
-            "magnitude": lambda s=share, k=mine: baselines.magnitude_pruning(
+            "fip": lambda c, s=share, k=mine: sparsify(
+                dense, x, sparsity=s, steps=job.path_steps, rng=k, checkpoint=c
+            ),
+            "magnitude": lambda _, s=share, k=mine: baselines.magnitude_pruning(
                 dense, x, y, sparsity=s, rng=k, **budget
             ),
-            "gradual": lambda s=share, k=mine: baselines.gradual_magnitude_pruning(
+            "gradual": lambda _, s=share, k=mine: baselines.gradual_magnitude_pruning(
                 dense, x, y, sparsity=s, rng=k, **budget
             ),
         }
     mine = key.child("recover")
     tasks["recover"] = {
-        "fip": lambda: recover(dense, x, damage=damage, rng=mine),
-        "finetune": lambda: baselines.fine_tuning(dense, x, y, damage=damage, rng=mine, **budget),
+        "fip": lambda c: recover(dense, x, damage=damage, rng=mine, checkpoint=c),
+        "finetune": lambda _: baselines.fine_tuning(dense, x, y, damage=damage, rng=mine, **budget),
     }
-    scores: dict[str, dict[str, tuple[float, float]]] = {}
-    paths: dict[str, tuple[Arrays, str, dict[str, Any]]] = {}
-    for name, methods in tasks.items():
-        scores[name] = {}
-        for method, run in methods.items():
-            start = time.process_time()
-            outcome = run()
-            seconds = time.process_time() - start
-            module = outcome.module() if isinstance(outcome, Path) else outcome
-            scores[name][method] = (score(module), seconds)
-            if job.keep and isinstance(outcome, Path):
-                paths[name] = packed(outcome, scores_along(outcome, job.x_test, job.y_test))
-    return Result(score(dense), score(damage.apply(dense)), scores, paths)
+    return {
+        "dense": _score(job, dense),
+        "damaged": _score(job, damage.apply(dense)),
+        "scores": {
+            name: {
+                method: job.part.once(
+                    f"{name}-{method}", lambda part, n=name, r=run: _measured(job, part, n, r)
+                )
+                for method, run in methods.items()
+            }
+            for name, methods in tasks.items()
+        },
+    }
+
+
+def _measured(job: Job, part: Part, name: str, run: Callable[[Checkpoints], Any]) -> dict[str, Any]:
+    """Run one method and score it; the first replicate's paths are kept."""
+    place = part.checkpoint()
+    outcome = run(place)
+    seconds = round(place.cpu_seconds, 4)
+    module = outcome.module() if isinstance(outcome, Path) else outcome
+    if job.keep and isinstance(outcome, Path):
+        write_path(
+            part.file(f"path-{name}-0.safetensors"), outcome, scores_along(outcome, job.x_test, job.y_test)
+        )
+    return {"accuracy": _score(job, module), "cpu_seconds": seconds}
+
+
+def _score(job: Job, module: nn.Module) -> float:
+    return 100.0 * accuracy(module, job.x_test, job.y_test)
+
+
+def _trained(job: Job) -> nn.Module:
+    """Train the perceptron with labels, or take it from where it was kept."""
+    network, place = _readout(job.start), job.part.checkpoint("dense")
+    saved = place.load({"key": str(job.key.value)})
+    if saved is not None:
+        network.load_state_dict(
+            {name: torch.from_numpy(array.copy()) for name, array in saved.arrays.items()}
+        )
+        return network
+    dense = trained(network, torch.from_numpy(job.x_train), job.y_train, job.key, job.train_steps)
+    place.save({name: value.numpy() for name, value in dense.state_dict().items()}, {})
+    return dense
 
 
 def _readout(start: Arrays) -> nn.Module:

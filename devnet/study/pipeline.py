@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from devnet._core.errors import InterruptedRunError
+from devnet._core import stopping
+from devnet._core.errors import ConfigError, CorruptFileError, InterruptedRunError
 from devnet._core.progress import task
-from devnet.io import RunFolder, write_json
-from devnet.io.runs import Stage
+from devnet._core.random import Key, as_key
+from devnet.io import EVERY, RunFolder, read_run, write_json
+from devnet.io.stages import Stage
 from devnet.spec import ModelSpec
 from devnet.study import stages
 from devnet.study.plan import Plan
@@ -62,6 +64,9 @@ _REPORT = Step("report", tuple(step.name for step in STEPS), _report, 18)
 STAGES = tuple(step.name for step in (*STEPS, _REPORT))
 """Names of the stages, in order."""
 
+REPEATABLE = STAGES[:-1]
+"""Those whose files are functions of model and key alone; the page also tells times."""
+
 
 def run_model(
     model: str | Path | ModelSpec,
@@ -70,11 +75,13 @@ def run_model(
     rng: Any = 0,
     data: str | None = None,
     workers: int | None = None,
+    every: float = EVERY,
 ) -> dict[str, Any]:
     """Run a model: grow, simulate, organize, export, read out, take paths, report.
 
-    Stages that an earlier call finished in the same folder are checked by digest and skipped. With more than one
-    worker the FIP stage starts processes: call this from a script's ``if __name__ == "__main__":`` block.
+    What an earlier call finished in the same folder is checked by digest and skipped, and what it had under way goes
+    on from its last checkpoint, to the same end bit for bit. With more than one worker the FIP stage starts
+    processes: call this from a script's ``if __name__ == "__main__":`` block.
 
     Args:
         model: Catalog name, path of a TOML file, or a spec.
@@ -82,6 +89,7 @@ def run_model(
         rng: Seed.
         data: Image set (``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``), or None for the model's.
         workers: Replicates that run at a time, or None for the number of cores. Results do not depend on it.
+        every: Seconds between two checkpoints: what a kill may cost.
 
     Returns:
         The summary, as in ``summary.json``.
@@ -90,31 +98,68 @@ def run_model(
         ConfigError: The model or an argument does not fit; nothing has been written.
         BusyError: The folder is in use or holds something else.
         StorageError: A file could not be written.
-        InterruptedRunError: Ctrl-C; finished stages are kept.
+        InterruptedRunError: Ctrl-C, or it was asked to stop; what was done is kept.
     """
     plan = Plan.of(model, rng, data, workers)
-    with RunFolder.open(out, plan.model, {"key": str(plan.key.value)}) as run:
+    with RunFolder.open(
+        out, plan.model, {"key": str(plan.key.value)}, notes={"seed": plan.seed}, every=every
+    ) as run:
+        if run.complete():
+            return read_summary(run.path)
         try:
-            with task("run", sum(step.share for step in (*STEPS, _REPORT))) as tick:
-                for step in STEPS:
-                    _do(plan, run, step)
-                    tick(step.share)
-                write_json(run.path / "summary.json", summarize(plan, run, STAGES[:-1]))
-                _do(plan, run, _REPORT)
-                tick(_REPORT.share)
-        except KeyboardInterrupt:
+            return _run(plan, run)
+        except (KeyboardInterrupt, InterruptedRunError):
             kept = [name for name in STAGES if (run.path / name / "stage.json").exists()]
             raise InterruptedRunError(
                 f"{run.path}: stopped; finished and kept: {', '.join(kept) or 'nothing yet'}; "
-                "the same command goes on from there"
+                f"devnet resume {run.path} goes on from there"
             ) from None
-        summary = summarize(plan, run, STAGES)
-        write_json(run.path / "summary.json", summary)
-        run.write_manifest()
+        finally:
+            stopping.forget()
+
+
+def resume_run(path: str | Path, *, workers: int | None = None, every: float = EVERY) -> dict[str, Any]:
+    """Go on with a run where it was stopped or killed; it ends as if it never had been. A finished one stays as it is.
+
+    Args:
+        path: The run folder.
+        workers: As in ``run_model``.
+        every: As in ``run_model``.
+
+    Returns:
+        The summary.
+
+    Raises:
+        ConfigError: It is no run folder.
+        BusyError: Another process writes there, or another devnet made it.
+        CorruptFileError: Its configuration is damaged.
+        InterruptedRunError: As in ``run_model``.
+    """
+    model, record = read_run(path)
+    try:
+        key, seed = Key(int(record["key"])), record["notes"]["seed"]
+    except (KeyError, TypeError, ValueError, ConfigError):
+        raise CorruptFileError(f"{Path(path) / 'run.json'}: names no key") from None
+    same = isinstance(seed, int) and as_key(seed) == key
+    return run_model(model, path, rng=seed if same else key, workers=workers, every=every)
+
+
+def _run(plan: Plan, run: RunFolder) -> dict[str, Any]:
+    with task("run", sum(step.share for step in (*STEPS, _REPORT))) as tick:
+        for step in STEPS:
+            _do(plan, run, step)
+            tick(step.share)
+        write_json(run.path / "summary.json", summarize(plan, run, STAGES[:-1]))
+        _do(plan, run, _REPORT)
+        tick(_REPORT.share)
+    summary = summarize(plan, run, STAGES)
+    write_json(run.path / "summary.json", summary)
+    run.write_manifest(REPEATABLE)
     return summary
 
 
 def _do(plan: Plan, run: RunFolder, step: Step) -> None:
+    stopping.check()
     if run.finished(step.name, step.after):
         with task(f"{step.name} (kept)"):
             return
@@ -139,5 +184,5 @@ def report_again(path: str | Path) -> Path:
         read_summary(run.path)
         with run.stage(_REPORT.name, [name for name in _REPORT.after if (run.path / name).is_dir()]) as stage:
             _report(None, run, stage)
-        run.write_manifest()
+        run.write_manifest(REPEATABLE)
     return run.path / "report.html"

@@ -13,7 +13,7 @@ from devnet._core.random import Key
 from devnet.growth import grow
 from devnet.io import RunFolder, save
 from devnet.io.nouns import load_sheet, load_wiring
-from devnet.io.runs import Stage
+from devnet.io.stages import Part, Stage
 from devnet.measure import initial_statistics, wave_statistics, wiring_statistics
 from devnet.organization import organize
 from devnet.organization.controls import hand_made, random_discs, random_scattered
@@ -33,17 +33,23 @@ BESIDE_LIMIT = 20_000
 
 def grow_sheets(plan: Plan, run: RunFolder, stage: Stage) -> None:
     """Grow one sheet a seed."""
-    jobs = [lambda i=i: grow(plan.model, rng=plan.key.child("grow", i)) for i in plan.seeds]
-    sheets = in_threads("sheets", jobs, plan.workers)
-    refuse_units(plan.model, min(sheet.n for sheet in sheets), "the cells of the smallest sheet")
-    for i, sheet in enumerate(sheets):
-        save(sheet, stage.file(f"sheet-{i}.safetensors"))
-    stage.numbers = {
-        "cells": [sheet.n for sheet in sheets],
-        "units": [sheet.m for sheet in sheets],
-        "density": [sheet.density for sheet in sheets],
-        "sweeps": [int(sheet.sweeps) for sheet in sheets],
-    }
+
+    def one(i: int) -> dict[str, Any]:
+        def work(part: Part) -> dict[str, Any]:
+            sheet = grow(plan.model, rng=plan.key.child("grow", i), checkpoint=part.checkpoint())
+            refuse_units(plan.model, sheet.n, f"the cells of sheet {i}")
+            save(sheet, part.file(f"sheet-{i}.safetensors"))
+            return {
+                "cells": sheet.n,
+                "units": sheet.m,
+                "density": sheet.density,
+                "sweeps": int(sheet.sweeps),
+            }
+
+        return stage.once(f"sheet-{i}", work)
+
+    sheets = in_threads("sheets", [lambda i=i: one(i) for i in plan.seeds], plan.workers)
+    stage.numbers = {name: [sheet[name] for sheet in sheets] for name in sheets[0]}
 
 
 def simulate_forms(plan: Plan, run: RunFolder, stage: Stage) -> None:
@@ -51,11 +57,18 @@ def simulate_forms(plan: Plan, run: RunFolder, stage: Stage) -> None:
     sheet = sheet_of(run, 0)
 
     def record(form: str) -> dict[str, Any]:
-        recording = simulate(
-            sheet, form, steps=plan.model.study.wave_steps, rng=plan.key.child("simulate", form, 0)
-        )
-        save(recording, stage.file(f"{form}-0.safetensors"))
-        return {"steps": recording.steps} | wave_statistics(recording).numbers()
+        def work(part: Part) -> dict[str, Any]:
+            recording = simulate(
+                sheet,
+                form,
+                steps=plan.model.study.wave_steps,
+                rng=plan.key.child("simulate", form, 0),
+                checkpoint=part.checkpoint(),
+            )
+            save(recording, part.file(f"{form}-0.safetensors"))
+            return {"steps": recording.steps} | wave_statistics(recording).numbers()
+
+        return stage.once(form, work)
 
     forms = list(plan.model.dynamics)
     found = in_threads("forms", [lambda form=form: record(form) for form in forms], plan.workers)
@@ -95,21 +108,26 @@ def organize_sheets(plan: Plan, run: RunFolder, stage: Stage) -> None:
     jobs += [_Job(f"pools{units}", i, plan.few, units) for units in plan.pool_units for i in plan.seeds]
 
     def wire(job: _Job) -> dict[str, dict[str, float]]:
-        snapshots = SNAPSHOTS if (job.label, job.seed) == ("wiring", 0) else 0
-        wiring = organize(
-            sheets[job.seed],
-            job.learning,
-            units=job.units,
-            steps=job.steps,
-            rng=plan.key.child("organize", job.label, job.seed),
-            activity=job.activity,
-            snapshots=snapshots,
-        )
-        save(wiring, stage.file(f"{job.label}-{job.seed}.safetensors"))
-        found = {job.label: wiring_statistics(wiring).numbers()}
-        if job.label == "wiring":
-            found["step0"] = initial_statistics(wiring).numbers()
-        return found
+        name = f"{job.label}-{job.seed}"
+
+        def work(part: Part) -> dict[str, Any]:
+            wiring = organize(
+                sheets[job.seed],
+                job.learning,
+                units=job.units,
+                steps=job.steps,
+                rng=plan.key.child("organize", job.label, job.seed),
+                activity=job.activity,
+                snapshots=SNAPSHOTS if (job.label, job.seed) == ("wiring", 0) else 0,
+                checkpoint=part.checkpoint(),
+            )
+            save(wiring, part.file(f"{name}.safetensors"))
+            found = {job.label: wiring_statistics(wiring).numbers()}
+            if job.label == "wiring":
+                found["step0"] = initial_statistics(wiring).numbers()
+            return found
+
+        return stage.once(name, work)
 
     found = in_threads("wirings", [lambda job=job: wire(job) for job in jobs], plan.workers)
     numbers: dict[str, dict[str, list[float]]] = {}
@@ -159,32 +177,43 @@ def training_images(plan: Plan, key: Key) -> np.ndarray:
 def read_out(plan: Plan, run: RunFolder, stage: Stage) -> None:
     """Compare linear read-outs of images through grown, hand-made and random pools, and of raw pixels."""
     images, spec = plan.images, plan.model.readout
-    rows: list[dict[str, Any]] = []
 
-    def row(units: int, kind: str) -> dict[str, Any]:
-        for known in rows:
-            if known["units"] == units and known["kind"] == kind:
-                return known
-        rows.append({"units": units, "kind": kind, "accuracy": [], "validation": [], "field_size": []})
-        return rows[-1]
+    def one(i: int) -> dict[str, Any]:
+        key = plan.key.child("readout", i)
+        split = Split.draw(images, spec, key)
+        found = [_scored(images.x_train[0].size, "raw", percent_right(split, None), 1.0)]
+        for units in plan.pool_units:
+            wiring = wiring_of(run, f"pools{units}", i)
+            for kind, weights in _pools(wiring, key.child(units)).items():
+                pools = pixel_pools(wiring.sheet, weights, images.image_shape)
+                found.append(_scored(units, kind, percent_right(split, pools), mean_size(weights)))
+        return {"rows": found}
 
+    rows: dict[tuple[int, str], dict[str, Any]] = {}
     with task("read-outs", len(plan.seeds)) as tick:
         for i in plan.seeds:
-            key = plan.key.child("readout", i)
-            split = Split.draw(images, spec, key)
-            add(row(images.x_train[0].size, "raw"), percent_right(split, None), 1.0)
-            for units in plan.pool_units:
-                wiring = wiring_of(run, f"pools{units}", i)
-                for kind, weights in _pools(wiring, key.child(units)).items():
-                    pools = pixel_pools(wiring.sheet, weights, images.image_shape)
-                    add(row(units, kind), percent_right(split, pools), mean_size(weights))
+            for row in stage.once(f"seed-{i}", lambda _, i=i: one(i))["rows"]:
+                place = rows.setdefault(
+                    (row["units"], row["kind"]),
+                    {"units": row["units"], "kind": row["kind"]} | {name: [] for name in _SCORES},
+                )
+                for name in _SCORES:
+                    place[name].append(row[name])
             tick()
     stage.numbers = {
         "data": images.name,
         "note": images.note,
         "image_shape": list(images.image_shape),
-        "rows": sorted(rows, key=lambda r: (r["kind"] == "raw", r["units"])),
+        "rows": sorted(rows.values(), key=lambda r: (r["kind"] == "raw", r["units"])),
     }
+
+
+_SCORES = ("accuracy", "validation", "field_size")
+
+
+def _scored(units: int, kind: str, scores: tuple[float, float], size: float) -> dict[str, Any]:
+    """Return one seed's scores through pools of a kind."""
+    return {"units": units, "kind": kind, "accuracy": scores[1], "validation": scores[0], "field_size": size}
 
 
 def _pools(wiring: Wiring, key: Key) -> dict[str, np.ndarray]:
@@ -201,13 +230,6 @@ def _pools(wiring: Wiring, key: Key) -> dict[str, np.ndarray]:
 def mean_size(weights: np.ndarray) -> float:
     """Return the mean number of cells in a unit's receptive field."""
     return float(receptive_fields(weights).sum(axis=0).mean())
-
-
-def add(row: dict[str, Any], scores: tuple[float, float], size: float) -> None:
-    """Append one seed's validation and test accuracy, and its mean field size, to a row."""
-    row["validation"].append(scores[0])
-    row["accuracy"].append(scores[1])
-    row["field_size"].append(size)
 
 
 def sheet_of(run: RunFolder, seed: int) -> Sheet:

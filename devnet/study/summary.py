@@ -31,7 +31,7 @@ def summarize(plan: Plan, run: RunFolder, stages: Sequence[str]) -> dict[str, An
     """
     records = {name: run.record(name) for name in stages}
     numbers = {name: record["numbers"] for name, record in records.items()}
-    seconds = {name: record["seconds"] for name, record in records.items()}
+    seconds = {name: record["times"]["seconds"] for name, record in records.items()}
     summary: dict[str, Any] = {
         "schema": SCHEMA,
         "model": plan.model.name,
@@ -49,7 +49,7 @@ def summarize(plan: Plan, run: RunFolder, stages: Sequence[str]) -> dict[str, An
         "pools": _pools(numbers["organize"]),
         "export": numbers["export"],
         "readout": _readout(numbers["readout"]),
-        "fip": _fip(numbers["fip"]),
+        "fip": _fip(numbers["fip"], records["fip"]["times"]["cpu_seconds"]),
     }
     summary["targets"] = targets(summary)
     return summary
@@ -147,7 +147,7 @@ def _readout(numbers: dict[str, Any]) -> dict[str, Any]:
     return numbers | {"rows": rows}
 
 
-def _fip(numbers: dict[str, Any]) -> dict[str, Any]:
+def _fip(numbers: dict[str, Any], cpu_seconds: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "units": numbers["units"],
         "images": numbers["images"],
@@ -161,7 +161,7 @@ def _fip(numbers: dict[str, Any]) -> dict[str, Any]:
         )
         entry = {
             "methods": {
-                name: row | {"accuracy": stat(row["accuracy"]), "cpu_seconds": stat(row["cpu_seconds"])}
+                name: row | {"accuracy": stat(row["accuracy"]), "cpu_seconds": stat(cpu_seconds[task][name])}
                 for name, row in methods.items()
             },
             "best_baseline": best,

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Executor, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from devnet._core import stopping
 from devnet._core.progress import task
+
+_LOOK = 0.1
+"""Seconds between two looks whether jobs shall stop."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -26,8 +32,12 @@ def in_threads(label: str, jobs: Sequence[Callable[[], R]], workers: int) -> lis
     Returns:
         Their results, in order.
     """
-    with ThreadPoolExecutor(workers) as pool, task(label, len(jobs)) as tick, _stoppable(pool):
-        return _collect([pool.submit(job) for job in jobs], tick)
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        task(label, len(jobs)) as tick,
+        _stoppable(pool, stopping.ask),
+    ):
+        return _collect([pool.submit(job) for job in jobs], tick, stopping.ask)
 
 
 def in_processes(label: str, function: Callable[[T], R], arguments: Iterable[T], workers: int) -> list[R]:
@@ -51,25 +61,38 @@ def in_processes(label: str, function: Callable[[T], R], arguments: Iterable[T],
                 tick()
             return results
     context = multiprocessing.get_context("spawn")
+    stop = context.Event()
     with (
-        ProcessPoolExecutor(min(workers, len(given)), mp_context=context, initializer=_start) as pool,
+        ProcessPoolExecutor(
+            min(workers, len(given)), mp_context=context, initializer=_start, initargs=(stop,)
+        ) as pool,
         task(label, len(given)) as tick,
-        _stoppable(pool),
+        _stoppable(pool, stop.set),
     ):
-        return _collect([pool.submit(function, argument) for argument in given], tick)
+        return _collect([pool.submit(function, argument) for argument in given], tick, stop.set)
 
 
-def _collect(futures: Sequence[Any], tick: Callable[..., None]) -> list[Any]:
+def _collect(futures: Sequence[Any], tick: Callable[..., None], stop: Callable[[], None]) -> list[Any]:
     for future in futures:
         future.add_done_callback(lambda _: tick())
+    while wait(futures, _LOOK, FIRST_EXCEPTION).not_done:
+        if stopping.asked():
+            stop()
+            stopping.check()
+        if any(future.done() and future.exception() for future in futures):
+            break
     return [future.result() for future in futures]
 
 
 @contextmanager
-def _stoppable(pool: Executor) -> Iterator[None]:
-    """Start nothing more once one job failed or the user pressed Ctrl-C."""
+def _stoppable(pool: Executor, stop: Callable[[], None]) -> Iterator[None]:
+    """Start nothing more once one job failed; on Ctrl-C let those that run save their state and stop."""
     try:
         yield
+    except KeyboardInterrupt:
+        stop()
+        pool.shutdown(wait=True, cancel_futures=True)
+        raise
     except BaseException:
         pool.shutdown(wait=True, cancel_futures=True)
         raise
@@ -88,9 +111,20 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _start() -> None:
-    """Set up a worker: one thread; Ctrl-C is the parent's to handle."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _start(stop: Any) -> None:
+    """Set up a worker: one thread; signals are the parent's to handle; with the parent it ends."""
+    for one in stopping.names():
+        signal.signal(one, signal.SIG_IGN)
+    stopping.follow(stop.is_set)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     import torch
 
     torch.set_num_threads(1)
+
+
+def _end_with_parent() -> None:
+    """Leave when the parent is gone, since then nobody holds the lock of the run folder."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)

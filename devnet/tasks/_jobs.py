@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from devnet._core.checkpoint import Checkpoint
 from devnet.fip import (
     Adam,
     Backtrack,
@@ -32,6 +33,7 @@ def sparsify(
     batch: int = 128,
     rate: float = 6e-3,
     rng: Any = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Path:
     """Make a share of a network's weights exactly zero while its outputs stay as they were, without labels.
 
@@ -46,6 +48,7 @@ def sparsify(
         batch: Examples a step.
         rate: First learning rate of Adam; falls to 0 along half a cosine.
         rng: Seed, generator or key.
+        checkpoint: As in ``traverse``.
 
     Returns:
         The path; ``path.module()`` is the sparse network.
@@ -65,6 +68,7 @@ def sparsify(
             stop=StopWhen(steps=steps),
         ),
         rng=rng,
+        checkpoint=checkpoint,
     )
 
 
@@ -76,6 +80,7 @@ def recover(
     rounds: int = 20,
     examples: int = 1024,
     rng: Any = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Path:
     """Let what a damage left of a network do again what the whole did, without labels (R20).
 
@@ -89,6 +94,7 @@ def recover(
         rounds: Gauss-Newton rounds, each 15 products with the metric.
         examples: Reference inputs a round.
         rng: Seed, generator or key.
+        checkpoint: As in ``traverse``.
 
     Returns:
         The path, from the damaged network on; ``path.module()`` is the recovered one.
@@ -108,4 +114,5 @@ def recover(
             stop=StopWhen(steps=rounds),
         ),
         rng=rng,
+        checkpoint=checkpoint,
     )

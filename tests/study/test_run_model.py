@@ -184,8 +184,11 @@ def test_progress_is_told(finished, tiny, brief, tmp_path):
             told.append((label, total))
             yield lambda amount=1, note="": None
 
+    again = tmp_path / "again"
+    shutil.copytree(finished[0], again)
+    (again / "manifest.json").unlink()
     with listening(Ear()):
-        run_model(tiny, finished[0], rng=5)
+        run_model(tiny, again, rng=5)
     assert ("run", 100) in told
     assert ("grow (kept)", None) in told
 
@@ -219,7 +222,7 @@ def test_more_units_than_cells_are_refused_before_anything_is_made(tiny, tmp_pat
 def test_units_are_held_against_the_smallest_sheet_and_a_corrected_model_goes_on(tiny, tmp_path, monkeypatch):
     learning = {name: part.replace(units=1000) for name, part in tiny.learning.items()}
     run = tmp_path / "run"
-    with pytest.raises(ConfigError, match=r"learning\.rate_map\.units: 1000 .* cells of the smallest sheet"):
+    with pytest.raises(ConfigError, match=r"learning\.rate_map\.units: 1000 .* cells of sheet 0"):
         run_model(tiny.replace(learning=learning), run, workers=1)
     assert not list(run.rglob("*.safetensors"))
 
