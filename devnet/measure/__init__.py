@@ -7,6 +7,7 @@ from devnet.measure.pooling import initial_statistics as initial_statistics
 from devnet.measure.pooling import largest_component_share as largest_component_share
 from devnet.measure.pooling import organized as organized
 from devnet.measure.pooling import overlap as overlap
+from devnet.measure.pooling import pool_centers as pool_centers
 from devnet.measure.pooling import pool_sizes as pool_sizes
 from devnet.measure.pooling import pool_statistics as pool_statistics
 from devnet.measure.pooling import receptive_fields as receptive_fields
@@ -14,6 +15,11 @@ from devnet.measure.pooling import relative_pool_sizes as relative_pool_sizes
 from devnet.measure.pooling import sheet_rms_radius as sheet_rms_radius
 from devnet.measure.pooling import weighted_rms_radius as weighted_rms_radius
 from devnet.measure.pooling import wiring_statistics as wiring_statistics
+from devnet.measure.pools import PoolGeometry as PoolGeometry
+from devnet.measure.pools import compactness as compactness
+from devnet.measure.pools import pool_geometry as pool_geometry
+from devnet.measure.pools import regularity as regularity
+from devnet.measure.pools import topographic_error as topographic_error
 from devnet.measure.readout import PairedDifference as PairedDifference
 from devnet.measure.readout import Readout as Readout
 from devnet.measure.readout import linear_readout as linear_readout

@@ -20,14 +20,14 @@ CHUNK = 1 << 16
 """Members that are handled at once, so that memory stays bounded."""
 
 
-def mean_spacing(positions: Float[np.ndarray, "n 2"]) -> float:
+def mean_spacing(positions: Float[np.ndarray, "n d"]) -> float:
     """Estimate the mean spacing 1/sqrt(density) of nodes from their neighbors; borders, holes and outliers matter little.
 
     A disc that reaches to the k-th neighbor (k = 12) of a random node holds k - 1/3 nodes in the median, so
     ``spacing = sqrt(pi median(r_k)^2 / (k - 1/3))``: exact for random nodes, 4 % too large on a square lattice.
 
     Args:
-        positions: (n, 2).
+        positions: (n, d), places in the plane, or of a surface in space.
 
     Returns:
         A length.
@@ -53,7 +53,7 @@ class Neighbors:
         partner: The partners.
     """
 
-    def __init__(self, positions: Float[np.ndarray, "n 2"], link: float | None) -> None:
+    def __init__(self, positions: Float[np.ndarray, "n d"], link: float | None) -> None:
         if link is None:
             link = LINK_SPACINGS * mean_spacing(positions)
         if not link > 0:

@@ -1,6 +1,6 @@
 """How well units have become pools: pure functions from weights and places to numbers, on any network.
 
-Weights are (n, M), from n nodes at given places in the plane to M units. The receptive field of a unit is
+Weights are (n, M), from n nodes at given places of a surface, the plane by default, to M units. The receptive field of a unit is
 ``{i : w_ij >= max_i(w_ij) / 2}``. A unit is **organized** when it won in the last fifth of learning, its weighted
 rms radius is below half of the sheet's, and the largest connected part of its field holds over 0.8 of the field.
 """
@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from devnet._core.arrays import frozen_array
 from devnet._core.errors import ConfigError
 from devnet.measure._parts import LINK_SPACINGS, Neighbors, chunks
-from devnet.sheet import Wiring
+from devnet.sheet import PLANE, Surface, Wiring
 from devnet.sheet.sampling import receptive_fields
 
 RADIUS_BELOW = 0.5
@@ -27,34 +27,60 @@ G19_THRESHOLD = 0.1
 G19_MEAN = 2.5
 
 
-def weighted_rms_radius(
-    weights: Float[np.ndarray, "n M"], positions: Float[np.ndarray, "n 2"]
-) -> Float[np.ndarray, " M"]:
-    """Return the root mean square distance of each unit's weight to its centroid.
-
-    ``r_j^2 = sum_i w_ij |p_i - c_j|^2 / sum_i w_ij`` with ``c_j = sum_i w_ij p_i / sum_i w_ij``.
+def pool_centers(
+    weights: Float[np.ndarray, "n M"], positions: Float[np.ndarray, "n 2"], surface: Surface = PLANE
+) -> Float[np.ndarray, "M 2"]:
+    """Return the center of each unit's weight: ``c_j = sum_i w_ij p_i / sum_i w_ij``, put back on the surface.
 
     Args:
         weights: (n, M), at least 0.
         positions: (n, 2).
+        surface: On what the positions lie; the sum is one of places in space.
+
+    Returns:
+        (M, 2), NaN for a unit without any weight.
+    """
+    total = weights.sum(axis=0)
+    share = weights / np.where(total > 0, total, 1.0)
+    return np.where((total > 0)[:, None], surface.project(share.T @ surface.lift(positions)), np.nan)
+
+
+def weighted_rms_radius(
+    weights: Float[np.ndarray, "n M"], positions: Float[np.ndarray, "n 2"], surface: Surface = PLANE
+) -> Float[np.ndarray, " M"]:
+    """Return the root mean square distance of each unit's weight to its center: the spread of its field.
+
+    ``r_j^2 = sum_i w_ij d(p_i, c_j)^2 / sum_i w_ij``, c_j as in ``pool_centers`` and d the distance along the surface.
+
+    Args:
+        weights: (n, M), at least 0.
+        positions: (n, 2).
+        surface: On what the positions lie.
 
     Returns:
         (M,), NaN for a unit without any weight.
     """
     total = weights.sum(axis=0)
     share = weights / np.where(total > 0, total, 1.0)
+    if surface != PLANE:
+        centers = np.nan_to_num(pool_centers(weights, positions, surface))
+        square = (share * surface.distances(positions, centers) ** 2).sum(axis=0)
+        return np.where(total > 0, np.sqrt(square), np.nan)
     centered = positions - positions.mean(axis=0)
     square = share.T @ (centered**2).sum(axis=1) - ((share.T @ centered) ** 2).sum(axis=1)
     return np.where(total > 0, np.sqrt(np.maximum(square, 0.0)), np.nan)
 
 
-def sheet_rms_radius(positions: Float[np.ndarray, "n 2"]) -> float:
-    """Return the root mean square distance of nodes to their centroid: a unit's that takes all alike."""
-    return float(np.sqrt(((positions - positions.mean(axis=0)) ** 2).sum(axis=1).mean()))
+def sheet_rms_radius(positions: Float[np.ndarray, "n 2"], surface: Surface = PLANE) -> float:
+    """Return the root mean square distance of nodes to their center: a unit's that takes all alike."""
+    return float(weighted_rms_radius(np.ones((len(positions), 1)), positions, surface)[0])
 
 
 def largest_component_share(
-    fields: Bool[np.ndarray, "n M"], positions: Float[np.ndarray, "n 2"], link: float | None = None
+    fields: Bool[np.ndarray, "n M"],
+    positions: Float[np.ndarray, "n 2"],
+    link: float | None = None,
+    surface: Surface = PLANE,
 ) -> Float[np.ndarray, " M"]:
     """Return which share of each field its largest connected part holds.
 
@@ -62,6 +88,7 @@ def largest_component_share(
         fields: (n, M), which nodes belong to which field.
         positions: (n, 2).
         link: Nodes closer than this are linked; None takes 2 mean spacings, estimated from the positions.
+        surface: On what the positions lie.
 
     Returns:
         (M,), from above 0 to 1; 0 for an empty field.
@@ -69,7 +96,7 @@ def largest_component_share(
     Raises:
         ConfigError: The link is not above 0, or no spacing can be estimated.
     """
-    neighbors = Neighbors(positions, link)
+    neighbors = Neighbors(surface.lift(positions), link and surface.chord(link))
     sizes = fields.sum(axis=0)
     largest = np.zeros(len(sizes), dtype=np.int64)
     for first, last in chunks(sizes):
@@ -88,6 +115,7 @@ def organized(
     late_wins: Int[np.ndarray, " M"],
     *,
     link: float | None = None,
+    surface: Surface = PLANE,
 ) -> Bool[np.ndarray, " M"]:
     """Say which units are organized.
 
@@ -96,6 +124,7 @@ def organized(
         positions: (n, 2).
         late_wins: (M,), learning events that each unit won in the last fifth of the run.
         link: Nodes closer than this are linked; None takes 2 mean spacings, estimated from the positions.
+        surface: On what the positions lie.
 
     Returns:
         (M,): won in the last fifth, weighted rms radius below 0.5 of the sheet's, and over 0.8 of the receptive
@@ -105,8 +134,9 @@ def organized(
         ConfigError: Shapes do not fit, an entry is negative or not finite, or the link is not above 0.
     """
     weights, positions, late_wins = _checked(weights, positions, late_wins)
-    ratio = weighted_rms_radius(weights, positions) / sheet_rms_radius(positions)
-    return _meets_all(ratio, largest_component_share(receptive_fields(weights), positions, link), late_wins)
+    ratio = weighted_rms_radius(weights, positions, surface) / sheet_rms_radius(positions, surface)
+    part = largest_component_share(receptive_fields(weights), positions, link, surface)
+    return _meets_all(ratio, part, late_wins)
 
 
 def coverage(fields: Bool[np.ndarray, "n M"], chosen: Bool[np.ndarray, " M"]) -> float:
@@ -177,6 +207,7 @@ def pool_statistics(
     late_wins: Int[np.ndarray, " M"],
     *,
     link: float | None = None,
+    surface: Surface = PLANE,
 ) -> PoolStatistics:
     """Sum up a pooling layer.
 
@@ -185,6 +216,7 @@ def pool_statistics(
         positions: (n, 2).
         late_wins: (M,), learning events that each unit won in the last fifth of the run.
         link: Nodes closer than this are linked; None takes 2 mean spacings, estimated from the positions.
+        surface: On what the positions lie.
 
     Returns:
         The statistics.
@@ -197,8 +229,8 @@ def pool_statistics(
     used = np.asarray(fields.any(axis=0))
     if not used.any():
         raise ConfigError("weights", "no weight above 0", "at least one unit with weights")
-    ratio = weighted_rms_radius(weights, positions) / sheet_rms_radius(positions)
-    part = largest_component_share(fields, positions, link)
+    ratio = weighted_rms_radius(weights, positions, surface) / sheet_rms_radius(positions, surface)
+    part = largest_component_share(fields, positions, link, surface)
     chosen = _meets_all(ratio, part, late_wins)
     return PoolStatistics(
         units=weights.shape[1],
@@ -214,8 +246,7 @@ def pool_statistics(
 
 def wiring_statistics(wiring: Wiring) -> PoolStatistics:
     """Sum up the pools of a wiring; nodes are linked within 2 of the sheet's mean spacings."""
-    link = LINK_SPACINGS * wiring.sheet.spacing
-    return pool_statistics(wiring.weights, wiring.sheet.positions, wiring.late_wins, link=link)
+    return _statistics(wiring, wiring.weights, wiring.late_wins)
 
 
 def initial_statistics(wiring: Wiring) -> PoolStatistics:
@@ -229,9 +260,13 @@ def initial_statistics(wiring: Wiring) -> PoolStatistics:
     Returns:
         The statistics; nodes are linked within 2 of the sheet's mean spacings.
     """
-    link = LINK_SPACINGS * wiring.sheet.spacing
-    won = np.ones(wiring.units, dtype=np.int64)
-    return pool_statistics(wiring.initial_weights, wiring.sheet.positions, won, link=link)
+    return _statistics(wiring, wiring.initial_weights, np.ones(wiring.units, dtype=np.int64))
+
+
+def _statistics(wiring: Wiring, weights: np.ndarray, won: np.ndarray) -> PoolStatistics:
+    sheet = wiring.sheet
+    link, surface = LINK_SPACINGS * sheet.spacing, sheet.scaffold.surface
+    return pool_statistics(weights, sheet.positions, won, link=link, surface=surface)
 
 
 def _meets_all(ratio: np.ndarray, part: np.ndarray, late_wins: np.ndarray) -> np.ndarray:
