@@ -70,7 +70,7 @@ class Coupling:
         if self.n > MAX_DENSE:
             raise ResourceError(
                 f"field: {self.n} cells are more than {MAX_DENSE}, the most whose coupling fits a matrix; "
-                "use field='fast' on an undamaged sheet of the plane"
+                "use field='fast' on a sheet of the plane"
             )
         distance = self.surface.distances(self.positions, self.positions)
         matrix = np.exp(distance / -self.decay)

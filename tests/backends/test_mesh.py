@@ -9,8 +9,9 @@ from devnet._core.random import Key, as_key
 from devnet.backends.base import SheetModel, State, backend_of
 from devnet.backends.coupling import Coupling
 from devnet.backends.numba_.mesh import MeshField
+from devnet.backends.numba_.team import Team
 from devnet.sheet import Sheet
-from devnet.spec import RateMapSpec
+from devnet.spec import AdaptiveLeakySpec, RateMapSpec
 
 SHEETS = {  # cells, density, r_i, r_o, decay
     "map": (2000, 1.0, 3.0, 6.0, 10.0),
@@ -40,7 +41,7 @@ def bump(c: Coupling, cell: int, size: int) -> np.ndarray:
 @pytest.mark.parametrize("holes", [False, True])
 def test_error_is_below_a_millionth_of_the_largest_drive(case: str, holes: bool) -> None:
     c = coupling(case, holes)
-    mesh = MeshField(c)
+    mesh = MeshField(c, Team(1))
     for cell in (0, c.n // 2):
         for size in (1, 60, c.n // 10):
             firing = bump(c, cell, size)
@@ -54,7 +55,7 @@ def test_error_is_below_a_millionth_of_the_largest_drive(case: str, holes: bool)
 
 def test_many_updates_do_not_drift() -> None:
     c = coupling("map")
-    mesh = MeshField(c)
+    mesh = MeshField(c, Team(1))
     fired = np.zeros(c.n, np.uint8)
     draws = Key(2).stream("flips")
     for step in range(3000):
@@ -84,6 +85,32 @@ def test_threads_give_the_same_bits(sheet: Sheet) -> None:
     for other, state in zip(spikes[1:], states[1:], strict=True):
         assert np.array_equal(other.cell, spikes[0].cell)
         assert state.cells.tobytes() == states[0].cells.tobytes()
+
+
+@pytest.mark.usefixtures("by_mesh")
+def test_a_run_cut_at_the_stated_steps_ends_bit_for_bit_the_same(sheet: Sheet) -> None:
+    model = SheetModel.build(sheet, AdaptiveLeakySpec(), as_key(0))
+    whole, parts = State.initial(model), State.initial(model)
+    backend_of("numba", "fast").advance(model, whole, 2500)
+    for steps in (1024, 1024, 452):
+        backend_of("numba", "fast").advance(model, parts, steps)
+    assert whole.cells.tobytes() == parts.cells.tobytes()
+    assert whole.fired.tobytes() == parts.fired.tobytes()
+
+
+@pytest.mark.usefixtures("by_mesh")
+def test_dead_cells_never_fire(sheet: Sheet) -> None:
+    hurt = sheet.damaged(np.array([[4.0, 4.0]]), 2.0)
+    model = SheetModel.build(hurt, RateMapSpec(), as_key(0))
+    fast, exact = State.initial(model), State.initial(model)
+    spikes = backend_of("numba", "fast").advance(model, fast, 300)
+    assert len(spikes.cell) > 300
+    assert hurt.dead.sum() > 20
+    assert not hurt.dead[spikes.cell].any()
+    backend_of("numba").advance(model, exact, 1)
+    again = State.initial(model)
+    backend_of("numba", "fast").advance(model, again, 1)
+    assert np.abs(again.cells - exact.cells).max() < 1e-4
 
 
 @pytest.mark.usefixtures("by_mesh")

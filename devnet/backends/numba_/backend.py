@@ -10,8 +10,10 @@ from jaxtyping import Float
 from devnet._core.random import stream_id
 from devnet.backends.base import NOISE, Backend, SheetModel, Spikes, State, check_finite
 from devnet.backends.numba_ import kernels
+from devnet.backends.numba_.laws import REFRESH
 from devnet.backends.numba_.mesh import MeshField
 from devnet.backends.numba_.sums import HISTORY
+from devnet.backends.numba_.team import Team
 from devnet.dynamics.plasticity import Learner, rule_of
 from devnet.sheet import PLANE
 from devnet.spec import HebbianWTASpec, RuleSpec
@@ -35,7 +37,7 @@ class NumbaBackend(Backend):
 
     def __init__(self, field: str = "exact", threads: int = 1) -> None:
         self._fast = field == "fast"
-        self._threads = threads
+        self._team = Team(threads)
         self._mesh: MeshField | None = None
 
     def field(self, model: SheetModel) -> str:
@@ -62,8 +64,7 @@ class NumbaBackend(Backend):
         return spikes
 
     def _takes_mesh(self, model: SheetModel) -> bool:
-        plain = model.coupling.surface == PLANE and len(model.dead) == 0
-        return self._fast and model.n >= MESH_FROM and plain
+        return self._fast and model.n >= MESH_FROM and model.coupling.surface == PLANE
 
     def _by_matrix(
         self, model: SheetModel, state: State, steps: int, scaled: _ScaledLearner, noise: Any, record: bool
@@ -101,32 +102,42 @@ class NumbaBackend(Backend):
         self, model: SheetModel, state: State, steps: int, scaled: _ScaledLearner, noise: Any, record: bool
     ) -> Spikes:
         if self._mesh is None or self._mesh.coupling is not model.coupling:
-            self._mesh = MeshField(model.coupling, self._threads)
-        mesh, n = self._mesh, model.n
+            self._mesh = MeshField(model.coupling, self._team)
+        mesh, team, n, key = self._mesh, self._team, model.n, _key(model)
         law = (model.form.number, model.constants)
         padded = -(-n // 64) * 64
         samples = np.empty(padded, np.float32)
-        fired, before = np.zeros(padded, np.uint8), np.zeros(padded, np.uint8)
-        fired[:n] = state.fired
+        fired, after = np.zeros(padded, np.uint8), np.zeros(padded, np.uint8)
         firing, changed, signs = (np.empty(n, np.int64) for _ in range(3))
+
+        def step(part: int, fired: Any, after: Any, drive: Any, fresh: bool, draw: int) -> None:
+            piece = team.piece(part, n, 64)
+            scaled.kernels.move(
+                *law, model.cells, state.cells, fired, drive, samples, fresh, key, draw, *piece
+            )
+            scaled.kernels.look(*law, state.cells, after, *piece)
+
+        fired[:n] = state.fired
         mesh.reset()
-        mesh.update(np.flatnonzero(state.fired), np.ones(n, np.int64))
+        mesh.update(np.flatnonzero(fired), np.ones(n, np.int64))
+        scaled.kernels.look(*law, state.cells, after, 0, n)
         parts: list[Spikes] = []
         for done in range(steps):
             now = state.step
-            fired, before = before, fired
-            mesh.split(scaled.kernels.look, n, 64, *law, state.cells, fired)
-            n_firing, n_changed = kernels.list_cells(fired, before, firing, changed, signs)
+            fired, after = after, fired
+            fired[model.dead], state.cells[:, model.dead] = 0, 0.0
+            n_firing, n_changed = kernels.list_cells(fired, after, firing, changed, signs)
             active, flips = firing[:n_firing], changed[:n_changed]
-            mesh.update(flips, signs)
+            if now % REFRESH == 0:
+                mesh.reset()
+                mesh.update(active, np.ones(n_firing, np.int64))
+            else:
+                mesh.update(flips, signs)
             drive = mesh.evaluate(fired, n_firing > 0)
-            fresh = noise is None and (done == 0 or now % model.hold == 0)
             if noise is not None:
                 samples[:n] = noise[done]
-            mesh.split(
-                scaled.kernels.move, n, 64, *law, model.cells, state.cells, fired, drive, samples, fresh, _key(model),
-                now // model.hold,
-            )  # fmt: skip
+            fresh = noise is None and (done == 0 or now % model.hold == 0)
+            team.share(step, fired, after, drive, fresh, now // model.hold)
             if scaled.rule >= 0:
                 scaled.kernels.learn_step(
                     now, active, flips, signs, scaled.rule, scaled.arrays, scaled.constants
