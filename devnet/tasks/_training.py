@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from devnet._core import progress
 from devnet._core.errors import HealthError
 from devnet._core.random import Key, as_key
-from devnet.fip import Adam, Network
+from devnet.fip import Adam, Layout, Network
 from devnet.fip._batches import Batches
 from devnet.fip._checks import whole
 from devnet.fip._inputs import as_inputs, call
@@ -103,12 +103,26 @@ def descend(
             tick()
     if not math.isfinite(float(network.weights.sum())):
         raise HealthError(f"training step {steps}: the weights are not finite; take a lower rate than {rate}")
-    trained = copy.deepcopy(module)
+    return with_weights(module, network.layout, network.weights)
+
+
+def with_weights(module: nn.Module, layout: Layout, weights: Tensor) -> nn.Module:
+    """Return a copy of a module with other weights.
+
+    Args:
+        module: Where all else comes from; it is not touched.
+        layout: Names and shapes of the parameters.
+        weights: Their values, ``[P]``.
+
+    Returns:
+        The copy.
+    """
+    loaded = copy.deepcopy(module)
+    parameters = dict(loaded.named_parameters())
     with torch.no_grad():
-        parameters = dict(trained.named_parameters())
-        for name, value in network.layout.split(network.weights).items():
+        for name, value in layout.split(weights).items():
             parameters[name].copy_(value)
-    return trained
+    return loaded
 
 
 def accuracy(module: nn.Module, inputs: Any, labels: Any) -> float:

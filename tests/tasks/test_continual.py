@@ -18,7 +18,11 @@ from devnet.tasks import accuracy
 from devnet.tasks.continual import (
     AGEM,
     EWC,
+    GPM,
+    Affine,
+    InvariantReplay,
     LwF,
+    MetricAnchor,
     Naive,
     ProjectedReplay,
     Replay,
@@ -56,7 +60,20 @@ def network(hidden: int = 30) -> nn.Sequential:
     return module
 
 
-METHODS = [Naive(), EWC(), LwF(strength=0.2), AGEM(), er(), der(), der_plus_plus(), ProjectedReplay(count=10)]
+METHODS = [
+    Naive(),
+    EWC(),
+    LwF(strength=0.2),
+    AGEM(),
+    GPM(energy=(0.5, 0.5)),
+    er(),
+    der(),
+    der_plus_plus(),
+    InvariantReplay(),
+    InvariantReplay(labels=0.0, known=1.0),
+    ProjectedReplay(count=10),
+    MetricAnchor(strength=0.1),
+]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +91,18 @@ def test_every_method_learns_each_task_when_it_comes(learned, method):
     assert (learned[repr(method)].diagonal() > 0.85).all()
 
 
-@pytest.mark.parametrize("method", [er(), der(), der_plus_plus(), ProjectedReplay(count=10)])
+@pytest.mark.parametrize(
+    "method",
+    [
+        er(),
+        der(),
+        der_plus_plus(),
+        InvariantReplay(),
+        InvariantReplay(labels=0.0, known=1.0),
+        ProjectedReplay(count=10),
+        MetricAnchor(strength=0.1),
+    ],
+)
 def test_replay_forgets_less_than_none(learned, method):
     naive, mine = learned[repr(Naive())], learned[repr(method)]
     assert forgetting(mine) < 0.5 * forgetting(naive)
@@ -93,11 +121,10 @@ def test_the_same_seed_learns_the_same_and_the_module_is_untouched(tasks):
 
 @pytest.fixture
 def learner(tasks) -> Learner:
-    (x, _), (old, labels), _ = tasks
+    (x, y), (old, labels), _ = tasks
     place = Network(network().double())
-    return Learner(
-        place, Key(0), 16, x.double(), old[:10].double(), labels[:10], place.outputs(old[:10].double()) + 1.0
-    )
+    kept = old[:10].double()
+    return Learner(place, Key(0), 16, x.double(), y, kept, labels[:10], place.outputs(kept) + 1.0, rate=0.1)
 
 
 def plain(learner, x, y):
@@ -135,6 +162,80 @@ def test_the_projected_gradient_leaves_stored_outputs_where_they_are(learner, ta
     assert float(g.norm()) > 0
 
 
+def test_at_the_start_of_a_path_its_distance_is_zero_and_classes_are_read_out_evenly(learner, tasks):
+    x, y = tasks[0][0][:20].double(), tasks[0][1][:20]
+    method = InvariantReplay(outputs=3.0)
+    method.start(learner, x)
+    shares = learner.memory["even"].exp()
+    new, old = (torch.bincount(v, minlength=6) / len(v) for v in (learner.answers, learner.labels))
+    torch.testing.assert_close(shares, (0.5 * new + 0.5 * old).double().clamp_min(1e-6))
+    assert learner.memory["known"].tolist() == [False, False, True, True, False, False]
+
+    def even(inputs, labels):
+        balanced = learner.network(inputs) + shares.log()
+        return learner.network.gradient(cross_entropy(balanced, labels))
+
+    expected = even(x, y) + even(learner.stored, learner.labels)
+    torch.testing.assert_close(method.gradient(learner, torch.arange(20), x, y), expected)
+    learner.network.weights.mul_(1.1)
+    away = expected - method.gradient(learner, torch.arange(20), x, y)
+    assert float(away.norm()) > 0
+
+
+def test_a_basis_holds_the_inputs_of_the_past_and_gradients_leave_their_answers_alone(learner, tasks):
+    x, y = tasks[0][0][:20].double(), tasks[0][1][:20]
+    old = learner.stored
+    method = GPM(energy=(1 - 1e-9, 1 - 1e-9))
+    method.finish(learner, old)
+    before = learner.network.outputs(old)
+    g = method.gradient(learner, torch.arange(20), x, y)
+    learner.network.weights.sub_(g)
+    torch.testing.assert_close(learner.network.outputs(old), before, rtol=0, atol=1e-3)
+    torch.testing.assert_close(
+        learner.memory["bases"]["0"].T @ learner.memory["bases"]["0"], torch.eye(10).double()
+    )
+    learner.network.weights.add_(g).sub_(plain(learner, x, y))
+    assert float((learner.network.outputs(old) - before).abs().max()) > 0.01
+
+
+def test_the_kronecker_form_is_the_metric_where_the_network_is_one_layer_and_the_metric_euclidean(tasks):
+    x = tasks[0][0][:40].double()
+    module = nn.Sequential(nn.Linear(64, 6)).double()
+    place = Network(module)
+    state = Learner(place, Key(0), 8, x, tasks[0][1][:40], x, tasks[0][1][:40], place.outputs(x), rate=0.2)
+    method = MetricAnchor(der(), strength=0.7, metric=Euclidean(), every=1, examples=40)
+    method.finish(state, x)
+    method.start(state, x)
+    anchor = place.weights.clone()
+    moved = torch.from_numpy(Key(3).stream("moved").normal(0, len(anchor))).double()
+    place.weights.add_(moved)
+    method.settle(state)
+    # The proximal point solves (1 + rate * strength * g) d = moved, in PyTorch's order of weights, then biases.
+    left = place.weights - anchor
+    there = left + 0.2 * 0.7 * Euclidean().at(place, x).mv(left)
+    torch.testing.assert_close(there, moved)
+
+
+def test_recalled_images_are_changed_but_what_is_stored_is_not(tasks):
+    image = torch.zeros(3, 8, 8)
+    image[:, 3:5, 3:5] = 1.0
+    stream = Key(0).stream("augment")
+    still = Affine((8, 8), turn=0.0, shift=0.0, scale=0.0, shear=0.0)
+    torch.testing.assert_close(still(image, stream, 0), image)
+    moving = Affine((8, 8))
+    seen = moving(image, stream, 0)
+    assert seen.shape == image.shape
+    assert float((seen - image).abs().max()) > 0.1
+    assert torch.equal(moving(image.flatten(1), stream, 0).view(3, 8, 8), seen)
+    assert not torch.equal(moving(image, stream, 1), seen)
+    shifted = Affine((8, 8), turn=0.0, shift=2.0, scale=0.0, shear=0.0)(image, stream, 0)
+    torch.testing.assert_close(shifted.sum((1, 2)), image.sum((1, 2)), rtol=1e-3, atol=1e-3)
+    plain_run, changed = (
+        learn_tasks(network(), tasks[:2], er(), steps=10, augment=a, rng=0)[-1] for a in (None, moving)
+    )
+    assert not torch.equal(plain_run[0].weight, changed[0].weight)
+
+
 def test_springs_pull_towards_the_weights_of_the_past(learner, tasks):
     x, y = tasks[0][0][:20].double(), tasks[0][1][:20]
     method = EWC(strength=3.0)
@@ -165,6 +266,14 @@ def test_forgetting_is_the_mean_loss_from_the_best():
         ("method.outputs", lambda t: Replay(-1.0)),
         ("method.count", lambda t: ProjectedReplay(count=0)),
         ("method.damping", lambda t: ProjectedReplay(damping=-1.0)),
+        ("method.replay", lambda t: ProjectedReplay(Naive())),
+        ("method.replay", lambda t: MetricAnchor(Naive())),
+        ("method.strength", lambda t: MetricAnchor(strength=0.0)),
+        ("method.energy", lambda t: GPM(energy=(0.9, 1.0))),
+        ("method.outputs", lambda t: InvariantReplay(-1.0)),
+        ("module", lambda t: learn_tasks(nn.Sequential(network(), nn.LayerNorm(6)), t, GPM(), steps=1)),
+        ("augment.shift", lambda t: Affine((8, 8), shift=9.0)),
+        (r"tasks\[0\]\.inputs", lambda t: learn_tasks(network(), t, er(), augment=Affine((5, 5)))),
     ],
 )
 def test_bad_input_names_the_field(tasks, field, call):

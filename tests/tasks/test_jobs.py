@@ -76,6 +76,26 @@ def test_sparsify_without_labels_keeps_up_with_pruning_that_sees_them(dense, dig
     assert accuracy(ours, x_test, y_test) > 0.88
 
 
+def test_surgery_in_blocks_costs_less_than_cutting_alone_and_solves_the_quadratic_model(dense, digits):
+    x, y, x_test, y_test = digits
+    at_once = {"sparsity": 0.8, "steps": 0, "examples": 400, "rng": 0}
+    scores = [
+        accuracy(baselines.obs_pruning(dense, x, y, block=block, **at_once), x_test, y_test)
+        for block in (1, 60)
+    ]
+    assert scores[1] > scores[0] + 0.03
+    tuned = baselines.obs_pruning(dense, x, y, sparsity=0.95, steps=300, rng=0)
+    assert zeros(tuned) == pytest.approx(0.95, abs=2e-4)
+    assert accuracy(tuned, x_test, y_test) > 0.75
+
+
+def test_gradual_pruning_may_ask_the_fisher_metric(dense, digits):
+    x, y, x_test, y_test = digits
+    sparse = baselines.gradual_fisher_pruning(dense, x, y, sparsity=0.95, steps=400, rng=0)
+    assert zeros(sparse) == pytest.approx(0.95, abs=2e-4)
+    assert accuracy(sparse, x_test, y_test) > 0.88
+
+
 def test_recovery_without_labels_regains_the_dense_network(dense, digits):
     x, y, x_test, y_test = digits
     damage = Damage.units(dense, 0.5, rng=1)
@@ -125,6 +145,9 @@ def test_accuracy_leaves_the_mode_alone(dense, digits):
         ("sparsity", lambda m, x, y: sparsify(m, x, sparsity=1.0)),
         ("sparsity", lambda m, x, y: baselines.magnitude_pruning(m, x, y, sparsity=-0.1)),
         ("sparsity", lambda m, x, y: baselines.gradual_magnitude_pruning(m, x, y, sparsity=1.5)),
+        ("sparsity", lambda m, x, y: baselines.obs_pruning(m, x, y, sparsity=1.5)),
+        ("damping", lambda m, x, y: baselines.obs_pruning(m, x, y, sparsity=0.5, damping=0.0)),
+        ("floor", lambda m, x, y: baselines.gradual_fisher_pruning(m, x, y, sparsity=0.5, floor=-1.0)),
         ("stop.steps", lambda m, x, y: sparsify(m, x, sparsity=0.5, steps=0)),
         ("direction.batch", lambda m, x, y: sparsify(m, x, sparsity=0.5, batch=0)),
         ("steps", lambda m, x, y: train_classifier(m, x, y, steps=0)),

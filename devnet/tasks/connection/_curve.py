@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from devnet._core import progress
@@ -20,6 +19,7 @@ from devnet.fip._batches import Batches
 from devnet.fip._checks import whole
 from devnet.fip._inputs import as_inputs
 from devnet.fip._place import flat_weights
+from devnet.tasks._training import with_weights
 
 
 @final
@@ -59,12 +59,7 @@ class Curve:
         """
         if isinstance(t, bool) or not isinstance(t, int | float) or not 0 <= t <= 1:
             raise ConfigError("t", t, "a number from 0 to 1")
-        loaded = copy.deepcopy(self.base)
-        parameters = dict(loaded.named_parameters())
-        with torch.no_grad():
-            for name, value in self.layout.split(self.weights(t)).items():
-                parameters[name].copy_(value)
-        return loaded
+        return with_weights(self.base, self.layout, self.weights(t))
 
     def scan(self, measure: Callable[[nn.Module], float], points: int = 25) -> list[float]:
         """Measure networks evenly spaced along the curve, both ends included."""

@@ -1,5 +1,8 @@
-"""Continual learning: ``learn_tasks`` and its methods, FIP's ``ProjectedReplay`` among them."""
+"""Continual learning: ``learn_tasks`` and its methods; FIP's are ``InvariantReplay``, ``ProjectedReplay``, ``MetricAnchor``."""
 
+from devnet.tasks.continual._augment import Affine as Affine
+from devnet.tasks.continual._layers import GPM as GPM
+from devnet.tasks.continual._layers import MetricAnchor as MetricAnchor
 from devnet.tasks.continual._loop import Learner as Learner
 from devnet.tasks.continual._loop import Method as Method
 from devnet.tasks.continual._loop import forgetting as forgetting
@@ -8,8 +11,10 @@ from devnet.tasks.continual._methods import AGEM as AGEM
 from devnet.tasks.continual._methods import EWC as EWC
 from devnet.tasks.continual._methods import LwF as LwF
 from devnet.tasks.continual._methods import Naive as Naive
-from devnet.tasks.continual._methods import ProjectedReplay as ProjectedReplay
-from devnet.tasks.continual._methods import Replay as Replay
-from devnet.tasks.continual._methods import der as der
-from devnet.tasks.continual._methods import der_plus_plus as der_plus_plus
-from devnet.tasks.continual._methods import er as er
+from devnet.tasks.continual._replay import InvariantReplay as InvariantReplay
+from devnet.tasks.continual._replay import ProjectedReplay as ProjectedReplay
+from devnet.tasks.continual._replay import Replay as Replay
+from devnet.tasks.continual._replay import Replaying as Replaying
+from devnet.tasks.continual._replay import der as der
+from devnet.tasks.continual._replay import der_plus_plus as der_plus_plus
+from devnet.tasks.continual._replay import er as er

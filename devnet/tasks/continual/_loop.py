@@ -6,7 +6,6 @@ budget are the same for all, so that what differs in a table is the method.
 
 from __future__ import annotations
 
-import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -26,6 +25,8 @@ from devnet.fip._batches import Batches
 from devnet.fip._checks import positive, whole
 from devnet.fip._inputs import as_inputs
 from devnet.fip._reference import as_labels
+from devnet.tasks._training import with_weights
+from devnet.tasks.continual._augment import Affine
 
 
 @final
@@ -38,23 +39,30 @@ class Learner:
         key: Root of the randomness of this task.
         batch: Examples a step, of the new task and of the stored ones each.
         inputs: All inputs of the task that is being learned.
+        answers: Their class numbers.
         stored: Stored inputs of earlier tasks ``[M, ...]``; empty in the first.
         labels: Their class numbers ``[M]``.
         outputs: What the network answered when they were stored ``[M, C]``.
+        rate: Rate of gradient descent.
         step: Step within the task.
         memory: What the method remembers.
+        orders: Orders of the stored examples in this task, by stream.
+        augment: How stored inputs are changed whenever they are recalled, or None.
     """
 
     network: Network
     key: Key
     batch: int
     inputs: Tensor
+    answers: Tensor
     stored: Tensor
     labels: Tensor
     outputs: Tensor
+    rate: float
     step: int = 0
     memory: dict[str, Any] = field(default_factory=dict)
     orders: dict[str, Batches] = field(default_factory=dict)
+    augment: Affine | None = None
 
     def replay(self, stream: str = "replay") -> Tensor | None:
         """Return the numbers of the stored examples of this step, or None while nothing is stored."""
@@ -64,6 +72,13 @@ class Learner:
             order = Batches(self.key.stream(stream), len(self.stored), self.batch, self.stored.device)
             self.orders[stream] = order
         return self.orders[stream][self.step]
+
+    def recalled(self, numbers: Tensor, stream: str = "replay") -> Tensor:
+        """Return stored inputs of these numbers, changed by the augmentation if there is one."""
+        inputs = self.stored[numbers]
+        if self.augment is None:
+            return inputs
+        return self.augment(inputs, self.key.stream(f"augment {stream}"), self.step)
 
 
 class Method(ABC):
@@ -83,6 +98,9 @@ class Method(ABC):
             y: Their labels.
         """
 
+    def settle(self, learner: Learner) -> None:  # noqa: B027  (a hook)
+        """Move the weights after a step, without gradient; by default nothing."""
+
     def finish(self, learner: Learner, inputs: Tensor) -> None:  # noqa: B027  (a hook)
         """Remember a task after its last step; by default nothing."""
 
@@ -97,6 +115,7 @@ def learn_tasks(
     stored: int = 20,
     rate: float = 0.1,
     clip: float = 2.0,
+    augment: Affine | None = None,
     rng: Any = None,
 ) -> list[nn.Module]:
     """Learn tasks one after the other.
@@ -110,6 +129,7 @@ def learn_tasks(
         stored: Examples kept of every task, drawn at random.
         rate: Rate of gradient descent.
         clip: Largest norm of the gradient.
+        augment: How stored inputs are changed whenever a method recalls them; None leaves them as they are.
         rng: Seed, generator or key.
 
     Returns:
@@ -129,14 +149,16 @@ def learn_tasks(
     given = [_task(i, *task, network) for i, task in enumerate(tasks)]
     if not given:
         raise ConfigError("tasks", tasks, "at least one task")
-    empty = given[0][0][:0]
-    learner = Learner(
-        network, key, batch, empty, empty, given[0][1][:0], network.outputs(given[0][0][:1])[:0]
-    )
+    if augment is not None:
+        augment.check("tasks[0].inputs", given[0][0])
+    (x, y), *_ = given
+    outputs = network.outputs(x[:1])
+    learner = Learner(network, key, batch, x, y, x[:0], y[:0], outputs[:0], rate, augment=augment)
     after = []
     with progress.task("tasks", steps * len(given)) as tick:
         for number, (x, y) in enumerate(given):
-            learner.key, learner.inputs, learner.orders = key.child("task", number), x, {}
+            learner.key, learner.orders = key.child("task", number), {}
+            learner.inputs, learner.answers = x, y
             order = Batches(learner.key.stream("batches"), len(x), batch, x.device)
             method.start(learner, x)
             for learner.step in range(steps):
@@ -146,12 +168,13 @@ def learn_tasks(
                     network.weights.addcmul_(
                         g, (clip / g.norm().clamp_min(1e-30)).clamp_max(1.0), value=-rate
                     )
+                    method.settle(learner)
                 tick()
             if not math.isfinite(float(network.weights.sum())):
                 raise HealthError(f"task {number}: the weights are not finite; take a lower rate than {rate}")
             method.finish(learner, x)
             _store(learner, x, y, stored)
-            after.append(_copied(module, network))
+            after.append(with_weights(module, network.layout, network.weights))
     return after
 
 
@@ -170,16 +193,6 @@ def _store(learner: Learner, x: Tensor, y: Tensor, count: int) -> None:
     learner.stored = torch.cat([learner.stored, fresh])
     learner.labels = torch.cat([learner.labels, y[chosen]])
     learner.outputs = torch.cat([learner.outputs, learner.network.outputs(fresh)])
-
-
-def _copied(module: nn.Module, network: Network) -> nn.Module:
-    """Return a copy of a module with the weights of a network."""
-    learned = copy.deepcopy(module)
-    parameters = dict(learned.named_parameters())
-    with torch.no_grad():
-        for name, value in network.layout.split(network.weights).items():
-            parameters[name].copy_(value)
-    return learned
 
 
 def forgetting(accuracies: npt.ArrayLike) -> float:

@@ -1,0 +1,54 @@
+"""Textbook recovery from damage, which sees the labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from devnet._core.random import as_key
+from devnet.fip import Damage, Network
+from devnet.tasks._training import descend
+
+
+def fine_tuning(
+    module: nn.Module,
+    inputs: Any,
+    labels: Any,
+    *,
+    damage: Damage,
+    steps: int = 1000,
+    batch: int = 128,
+    rate: float = 3e-3,
+    rng: Any = None,
+) -> nn.Module:
+    """Train what a damage left with labels, the cut weights held at zero.
+
+    Args:
+        module: The undamaged network; it is not touched.
+        inputs: ``[N, ...]``.
+        labels: Class numbers ``[N]``.
+        damage: What is cut.
+        steps: Mini-batch steps.
+        batch: Examples a step.
+        rate: First learning rate of Adam; falls to 0 along half a cosine.
+        rng: Seed, generator or key.
+
+    Returns:
+        The retrained, still damaged network.
+
+    Raises:
+        ConfigError: An argument does not fit.
+        HealthError: The weights left the finite numbers.
+    """
+    damaged = damage.apply(module)
+    masks: list[Tensor] = []
+
+    def constrain(network: Network, step: int) -> None:
+        if not masks:
+            masks.append(~damage.mask(network.layout).to(network.weights.device))
+        network.weights.masked_fill_(masks[0], 0.0)
+
+    return descend(
+        damaged, inputs, labels, steps=steps, batch=batch, rate=rate, key=as_key(rng), constrain=constrain
+    )
