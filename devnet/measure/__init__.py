@@ -1,6 +1,10 @@
 """Pure functions array -> number: pools, waves, and what a linear read-out can tell. Usable on foreign networks."""
 
 from devnet.measure._parts import mean_spacing as mean_spacing
+from devnet.measure.bump import Disc as Disc
+from devnet.measure.bump import disc_input as disc_input
+from devnet.measure.bump import resting_radius as resting_radius
+from devnet.measure.bump import travelling_disc as travelling_disc
 from devnet.measure.pooling import PoolStatistics as PoolStatistics
 from devnet.measure.pooling import coverage as coverage
 from devnet.measure.pooling import initial_statistics as initial_statistics
