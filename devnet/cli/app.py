@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from devnet._core import stopping
 from devnet._core.errors import InterruptedRunError
 from devnet.cli import bench, fip, runs, see, study
 from devnet.cli.options import (
@@ -35,6 +36,9 @@ class _Commands(TyperGroup):
         except KeyboardInterrupt:
             raise InterruptedRunError("stopped; nothing was written") from None
 
+
+_STOP_SECONDS = 120.0
+"""How long 1024 steps and writing them may take after a signal."""
 
 _OPTIONS: dict[str, Any] = {
     "cls": _Commands,
@@ -87,17 +91,35 @@ def simulate(
     field: Field = "exact",
     threads: Threads = 1,
 ) -> None:
-    """Run the spontaneous waves of a sheet and record who fires when."""
+    """Run the spontaneous waves of a sheet and record who fires when.
+
+    Ctrl-C and SIGTERM keep the steps that were run.
+    """
     writable(out)
     from devnet.io.nouns import load_sheet
     from devnet.measure import wave_statistics
     from devnet.waves import simulate as verb
 
-    recording = verb(
-        load_sheet(sheet), dynamics, steps=steps, rng=seed, backend=backend, field=field, threads=threads
-    )
-    save(recording, out)
-    tell(wave_statistics(recording).numbers())
+    stopped: InterruptedRunError | None = None
+    with stopping.on_signals(grace=_STOP_SECONDS):
+        try:
+            recording = verb(
+                load_sheet(sheet),
+                dynamics,
+                steps=steps,
+                rng=seed,
+                backend=backend,
+                field=field,
+                threads=threads,
+            )
+        except InterruptedRunError as error:
+            stopped, recording = error, error.kept
+        save(recording, out)
+    found = wave_statistics(recording)
+    tell(found.numbers())
+    typer.echo(f"health {found.health.value}: {found.health.help}")
+    if stopped is not None:
+        raise stopped
 
 
 @app.command()

@@ -156,7 +156,7 @@ class _Profile:
         fastest = (self._distance[-1] - self._radius) / self._spec.tau_x
         for speed in np.geomspace(before, fastest, _SCAN)[1:].tolist():
             if self.drive(self._radius, speed) <= self._spec.v_rest:
-                return float(brentq(lambda c: self.drive(self._radius, c) - self._spec.v_rest, before, speed))
+                return _root(lambda c: self.drive(self._radius, c) - self._spec.v_rest, before, speed)
             before = speed
         return before
 

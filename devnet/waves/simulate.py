@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from devnet._core import stopping
 from devnet._core.checkpoint import Checkpoint
 from devnet._core.errors import ConfigError, InterruptedRunError
 from devnet._core.progress import task
@@ -61,7 +62,8 @@ def simulate(
 ) -> Recording:
     """Run the spontaneous activity of a sheet.
 
-    Ctrl-C raises ``InterruptedRunError`` whose ``kept`` is the recording so far.
+    Ctrl-C, or a request to stop (``devnet._core.stopping``), raises ``InterruptedRunError`` whose ``kept`` is the
+    recording so far. Dead and runaway sheets run on; ``devnet.measure.wave_statistics`` tells them.
 
     Args:
         sheet: Where the cells are.
@@ -81,8 +83,8 @@ def simulate(
     Raises:
         ConfigError: Unknown dynamics or backend, or no steps.
         HealthError: A state variable left the finite numbers.
-        InterruptedRunError: Ctrl-C, after the first steps were recorded; or it was asked to stop, and the checkpoint
-            holds its state.
+        InterruptedRunError: Ctrl-C or a request to stop, after the first steps were recorded; without ``kept`` where a
+            checkpoint holds them.
         KeyboardInterrupt: Ctrl-C before that.
     """
     parts: list[Recording] = []
@@ -97,15 +99,18 @@ def simulate(
             threads=threads,
             checkpoint=checkpoint,
         ):
-            parts.append(part)  # noqa: PERF402  # must hold what came before an interrupt
+            parts.append(part)  # must hold what came before an interrupt
+            if checkpoint is None and stopping.asked():  # a checkpoint looks by itself, after it was written
+                break
     except KeyboardInterrupt:
         if not parts:
             raise
-        kept = _joined(parts)
+    kept = _joined(parts)
+    if kept.steps < steps:
         raise InterruptedRunError(
             f"simulate: stopped after {kept.steps} of {steps} steps; they are kept", kept=kept
-        ) from None
-    return _joined(parts)
+        )
+    return kept
 
 
 def stream(
@@ -172,7 +177,7 @@ def stream(
             first, chunk = state.step, min(CHUNK, steps - state.step)
             spikes = stepper.advance(model, state, chunk)
             yield piece(spikes, first, state.step)
-            tick(chunk)
+            tick(chunk, f"{len(spikes.time) / chunk:.0f} firing")
             if checkpoint is not None:
                 unsaved.append(spikes)
                 if state.step < steps and checkpoint.due():

@@ -1,15 +1,25 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from devnet._core.errors import ConfigError, InterruptedRunError
+from devnet._core import stopping
+from devnet._core.errors import ConfigError, HealthError, InterruptedRunError
 from devnet._core.progress import listening
 from devnet._core.random import as_key
+from devnet.cli import main
+from devnet.io import save
+from devnet.io.nouns import load_recording
 from devnet.sheet import Sheet
 from devnet.spec import RateMapSpec
 from devnet.waves import simulate, stream, uncoupled
@@ -76,27 +86,114 @@ def test_a_stream_hands_out_the_same_spikes_in_pieces(sheet: Sheet) -> None:
 
 
 class StopsAtSecondTick:
-    """A listener in whose place the user presses Ctrl-C."""
+    """A listener in whose place the user stops the run; keeps what it is told."""
 
-    def __init__(self) -> None:
-        self.ticks = 0
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self.stop = stop
+        self.notes: list[str] = []
 
     @contextmanager
     def open(self, label: str, total: int | None) -> Iterator[Any]:
         yield self.tick
 
-    def tick(self, amount: int = 1) -> None:
-        self.ticks += 1
-        if self.ticks == 2:
-            raise KeyboardInterrupt
+    def tick(self, amount: int = 1, note: str = "") -> None:
+        self.notes.append(note)
+        if len(self.notes) == 2:
+            self.stop()
 
 
-def test_ctrl_c_keeps_what_was_run(sheet: Sheet) -> None:
-    whole = simulate(sheet, steps=2500, rng=2)
-    with (
-        listening(StopsAtSecondTick()),
-        pytest.raises(InterruptedRunError, match="after 2048 of 2500") as info,
-    ):
-        simulate(sheet, steps=2500, rng=2)
-    assert info.value.kept.steps == 2048
-    assert np.array_equal(info.value.kept.active, whole.active[:2048])
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("stop", "steps"), [(_interrupt, 2048), (stopping.ask, 3072)])
+def test_a_stop_keeps_what_was_run(sheet: Sheet, stop: Callable[[], None], steps: int) -> None:
+    whole = simulate(sheet, steps=4000, rng=2)
+    try:
+        with (
+            listening(StopsAtSecondTick(stop)),
+            pytest.raises(InterruptedRunError, match=f"after {steps} of 4000") as info,
+        ):
+            simulate(sheet, steps=4000, rng=2)
+    finally:
+        stopping.forget()
+    assert info.value.kept.steps == steps
+    assert np.array_equal(info.value.kept.active, whole.active[:steps])
+
+
+def test_a_stop_at_the_end_is_no_stop(sheet: Sheet) -> None:
+    ears = StopsAtSecondTick(stopping.ask)
+    try:
+        with listening(ears):
+            recording = simulate(sheet, steps=2048, rng=2)
+    finally:
+        stopping.forget()
+    assert recording.steps == 2048
+    assert ears.notes == [f"{part.mean():.0f} firing" for part in np.split(recording.active, 2)]
+
+
+@pytest.mark.parametrize(
+    ("form", "variable"), [("rate_map", "x"), ("izhikevich", "v"), ("adaptive_leaky", "v")]
+)
+@pytest.mark.parametrize("field", ["exact", "fast"])
+def test_a_state_that_leaves_the_finite_numbers_stops_within_100_steps(
+    sheet: Sheet, form: str, variable: str, field: str
+) -> None:
+    wild = sheet.model.dynamics[form].replace(noise=1e308)
+    with np.errstate(over="ignore", invalid="ignore"), pytest.raises(HealthError) as info:
+        simulate(sheet, wild, steps=2000, rng=0, field=field)
+    found = re.fullmatch(
+        rf"{form}: {variable} of cell (\d+) is -?(nan|inf) by step (\d+); .*", str(info.value)
+    )
+    assert found is not None, info.value
+    assert int(found[3]) <= 100
+    assert info.value.exit_code == 5
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_the_command_keeps_what_was_run_when_it_is_stopped(
+    sheet: Sheet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+) -> None:
+    out, steps = tmp_path / "out.safetensors", 10_000_000
+    save(sheet, tmp_path / "sheet.safetensors")
+    ears = StopsAtSecondTick(lambda: os.kill(os.getpid(), getattr(signal, name)))
+    monkeypatch.setattr(sys.modules["devnet.cli.main"], "listener", lambda: ears)
+    words = ["simulate", str(tmp_path / "sheet.safetensors"), "--steps", str(steps), "--out", str(out)]
+    assert main(words) == 75
+    told = capsys.readouterr()
+    recording = load_recording(out)
+    assert f"stopped after {recording.steps} of {steps} steps; they are kept" in told.err
+    assert recording.steps % 1024 == 0
+    assert 2048 <= recording.steps < steps
+    assert "health waves: Waves came" in told.out
+    assert not stopping.asked()
+
+
+def test_the_command_tells_a_dead_sheet(
+    sheet: Sheet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = sheet.model.dynamics["rate_map"].replace(noise=0.1)
+    save(
+        replace(sheet, model=sheet.model.replace(dynamics=sheet.model.dynamics | {"quiet": spec})),
+        tmp_path / "sheet",
+    )
+    assert (
+        main(
+            [
+                "simulate",
+                str(tmp_path / "sheet"),
+                "--dynamics",
+                "quiet",
+                "--steps",
+                "1500",
+                "--out",
+                str(tmp_path / "out"),
+            ]
+        )
+        == 0
+    )
+    assert "health dead: No wave came in the second half" in capsys.readouterr().out
