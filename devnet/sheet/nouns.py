@@ -243,7 +243,8 @@ class Wiring:
         key: Key of its randomness.
         backend: Which backend stepped it.
         field: How the long-range inhibition was summed.
-        activity: ``"waves"``, or ``"noise"`` for the control in which uncoupled cells fire by noise alone.
+        activity: ``"waves"``, ``"waves while growing"``, ``"noise"`` for the control in which uncoupled cells fire by
+            noise alone, or ``"replay"`` of a recording.
         steps: Steps of learning.
         weights: (n, M), at least 0.
         initial_weights: (n, M), before the first step.

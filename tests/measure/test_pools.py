@@ -98,6 +98,6 @@ def test_on_a_sphere_pools_are_measured_along_it() -> None:
     assert measure.compactness(caps > 0, nodes, surface=sphere) == pytest.approx([1, 1], rel=0.03)
     assert measure.topographic_error(
         caps, nodes, np.concatenate([pole, pole]), surface=sphere
-    ) == pytest.approx([0, 1.2 * radius], abs=0.1)
+    ) == pytest.approx([0, 1.2 * radius], abs=0.3)
     share = measure.largest_component_share(caps > 0, nodes, link=0.8, surface=sphere)
     assert share == pytest.approx([1, 1])
