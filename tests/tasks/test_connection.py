@@ -13,7 +13,14 @@ from torch.nn.functional import cross_entropy
 from devnet._core.errors import ConfigError, HealthError
 from devnet._core.random import Key
 from devnet.tasks import accuracy, train_classifier
-from devnet.tasks.connection import Curve, barrier, connect, match_activations, match_weights
+from devnet.tasks.connection import (
+    barrier,
+    connect,
+    connect_with_labels,
+    match_activations,
+    match_weights,
+    straight,
+)
 from devnet.tasks.connection._curve import great_circle
 
 
@@ -76,11 +83,6 @@ def test_matching_changes_no_output(pair, digits):
         torch.testing.assert_close(matched(digits[0]), pair[1](digits[0]), rtol=1e-4, atol=1e-4)
 
 
-def straight(first: nn.Module, last: nn.Module) -> Curve:
-    curve = connect(first, last, torch.zeros(2, 64), steps=1)
-    return Curve(curve.base, curve.layout, curve.first, 0.5 * (curve.first + curve.last), curve.last)
-
-
 def test_matching_and_bending_both_lower_the_barrier(pair, digits):
     x, y = digits
 
@@ -100,6 +102,8 @@ def test_matching_and_bending_both_lower_the_barrier(pair, digits):
     assert barrier(curve.scan(wrong, 9)) < 0.02
     assert torch.equal(curve.module(0)[0].weight, pair[0][0].weight)
     assert torch.equal(curve.module(1)[4].weight, matched[4].weight)
+    tuned = connect_with_labels(pair[0], matched, x, y, steps=200, rate=1e-2, rng=0)
+    assert barrier(tuned.scan(loss, 9)) < 0.5 * aligned
     again = connect(pair[0], matched, x, steps=200, rate=1e-2, rng=0)
     assert torch.equal(again.control, curve.control)
 
@@ -136,6 +140,8 @@ class Odd(nn.Module):
         ("inputs", lambda m, x: match_activations(m, m, x[:1])),
         ("other", lambda m, x: connect(m, Odd(), x)),
         ("steps", lambda m, x: connect(m, m, x, steps=0)),
+        ("labels", lambda m, x: connect_with_labels(m, m, x, [0.5])),
+        ("other", lambda m, x: straight(m, Odd())),
         ("losses", lambda m, x: barrier([1.0])),
         ("t", lambda m, x: straight(m, m).module(1.5)),
         ("points", lambda m, x: straight(m, m).scan(len, 1)),

@@ -31,6 +31,8 @@ from devnet.tasks.continual import (
     er,
     forgetting,
     learn_tasks,
+    permute_inputs,
+    split_classes,
 )
 from devnet.tasks.continual._loop import Learner
 
@@ -236,6 +238,22 @@ def test_recalled_images_are_changed_but_what_is_stored_is_not(tasks):
     assert not torch.equal(plain_run[0].weight, changed[0].weight)
 
 
+def test_tasks_are_classes_in_turn_or_the_same_pixels_in_other_orders():
+    x, y = np.arange(12.0).reshape(6, 2), np.array([0, 1, 2, 3, 0, 3])
+    one, two = split_classes(x, y)
+    assert one[1].tolist() == [0, 1, 0]
+    assert two[0].tolist() == x[[2, 3, 5]].tolist()
+    wide = np.arange(20.0).reshape(2, 2, 5)
+    tasks = permute_inputs(wide, [0, 1], count=3, rng=0)
+    again = permute_inputs(wide[:1], [0], count=3, rng=0)
+    assert np.array_equal(tasks[0][0], wide.reshape(2, 10))
+    for (seen, labels), (first, _) in zip(tasks, again, strict=True):
+        assert sorted(seen[0]) == list(range(10))
+        assert labels.tolist() == [0, 1]
+        assert np.array_equal(seen[:1], first)
+    assert not np.array_equal(tasks[1][0], tasks[2][0])
+
+
 def test_springs_pull_towards_the_weights_of_the_past(learner, tasks):
     x, y = tasks[0][0][:20].double(), tasks[0][1][:20]
     method = EWC(strength=3.0)
@@ -272,6 +290,8 @@ def test_forgetting_is_the_mean_loss_from_the_best():
         ("method.energy", lambda t: GPM(energy=(0.9, 1.0))),
         ("method.outputs", lambda t: InvariantReplay(-1.0)),
         ("module", lambda t: learn_tasks(nn.Sequential(network(), nn.LayerNorm(6)), t, GPM(), steps=1)),
+        ("labels", lambda t: split_classes(np.zeros((3, 2)), [0, 1])),
+        ("count", lambda t: permute_inputs(np.zeros((2, 2)), [0, 1], count=0)),
         ("augment.shift", lambda t: Affine((8, 8), shift=9.0)),
         (r"tasks\[0\]\.inputs", lambda t: learn_tasks(network(), t, er(), augment=Affine((5, 5)))),
     ],

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from devnet._core import progress
 from devnet._core.errors import ConfigError, HealthError
-from devnet._core.random import as_key
+from devnet._core.random import Key, as_key
 from devnet.fip import Adam, Fisher, Layout, Network
 from devnet.fip._batches import Batches
 from devnet.fip._checks import whole
 from devnet.fip._inputs import as_inputs
 from devnet.fip._place import flat_weights
+from devnet.fip._reference import as_labels
 from devnet.tasks._training import with_weights
 
 
@@ -118,27 +119,108 @@ def connect(
         ConfigError: An argument does not fit.
         HealthError: The weights left the finite numbers.
     """
-    whole("steps", steps)
-    whole("batch", batch)
-    network, key = Network(module), as_key(rng)
+    network = Network(module)
     first = network.weights.clone()
     last = flat_weights("other", other, network.layout, first)
     x = as_inputs("inputs", inputs, first)
     start = network.outputs(x).log_softmax(-1)
     network.weights.copy_(last)
     end = network.outputs(x).log_softmax(-1)
+
+    def slope(network: Network, index: Tensor, t: float) -> Tensor:
+        live = network(x.index_select(0, index))
+        wanted = great_circle(start.index_select(0, index), end.index_select(0, index), t)
+        return network.gradient(live, Fisher().residual(live.detach(), wanted).div_(len(index)))
+
+    return _bent(module, network, first, last, len(x), slope, steps, batch, rate, as_key(rng))
+
+
+def connect_with_labels(
+    module: nn.Module,
+    other: nn.Module,
+    inputs: Any,
+    labels: Any,
+    *,
+    steps: int = 1500,
+    batch: int = 128,
+    rate: float = 3e-3,
+    rng: Any = None,
+) -> Curve:
+    """Connect two classifiers by a curve of low cross-entropy (Garipov et al. 2018): what ``connect`` is held against.
+
+    Args:
+        module: The network at t = 0; it is not touched.
+        other: That at t = 1, of the same architecture.
+        inputs: ``[N, ...]``.
+        labels: Class numbers ``[N]``.
+        steps: Mini-batch steps.
+        batch: Examples a step.
+        rate: First learning rate of Adam; falls to 0 along half a cosine.
+        rng: Seed, generator or key.
+
+    Returns:
+        The curve.
+
+    Raises:
+        ConfigError: An argument does not fit.
+        HealthError: The weights left the finite numbers.
+    """
+    network = Network(module)
+    first = network.weights.clone()
+    last = flat_weights("other", other, network.layout, first)
+    x = as_inputs("inputs", inputs, first)
+    y = as_labels("labels", labels, x)
+
+    def slope(network: Network, index: Tensor, t: float) -> Tensor:
+        live = network(x.index_select(0, index))
+        return network.gradient(nn.functional.cross_entropy(live, y.index_select(0, index)))
+
+    return _bent(module, network, first, last, len(x), slope, steps, batch, rate, as_key(rng))
+
+
+def straight(module: nn.Module, other: nn.Module) -> Curve:
+    """Return the straight line between two networks.
+
+    Args:
+        module: The network at t = 0; it is not touched.
+        other: That at t = 1, of the same architecture.
+
+    Returns:
+        The line, as a curve.
+
+    Raises:
+        ConfigError: The other has other parameters.
+    """
+    network = Network(module)
+    first = network.weights.clone()
+    last = flat_weights("other", other, network.layout, first)
+    return Curve(copy.deepcopy(module), network.layout, first, 0.5 * (first + last), last)
+
+
+def _bent(
+    module: nn.Module,
+    network: Network,
+    first: Tensor,
+    last: Tensor,
+    count: int,
+    slope: Callable[[Network, Tensor, float], Tensor],
+    steps: int,
+    batch: int,
+    rate: float,
+    key: Key,
+) -> Curve:
+    """Descend the mean of a loss along the curve by its control point; ``slope`` is the loss's gradient at a place."""
+    whole("steps", steps)
+    whole("batch", batch)
     control = 0.5 * (first + last)
-    optimizer, order = Adam(rate), Batches(key.stream("batches"), len(x), batch, x.device)
+    optimizer, order = Adam(rate), Batches(key.stream("batches"), count, batch, first.device)
     state = optimizer.state(control)
     places = key.stream("places").uniform(0, steps)
     with progress.task("connect", steps) as tick:
         for step in range(steps):
-            t, index = float(places[step]), order[step]
+            t = float(places[step])
             network.weights.copy_(_point(first, control, last, t))
-            live = network(x.index_select(0, index))
-            wanted = great_circle(start.index_select(0, index), end.index_select(0, index), t)
-            seed = Fisher().residual(live.detach(), wanted).div_(-len(index))
-            direction = network.gradient(live, seed).mul_(2.0 * t * (1.0 - t))
+            direction = slope(network, order[step], t).mul_(-2.0 * t * (1.0 - t))
             optimizer.move(control, direction, state, step / steps)
             tick()
     if not math.isfinite(float(control.sum())):
