@@ -26,3 +26,20 @@ def sheet(
     if json is not None:
         write_json(json, found)
     typer.echo(table(found["rows"]))
+
+
+@app.command()
+def fip(
+    json: Annotated[Path | None, typer.Option("--json", help="File for machine, versions and rows.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Take steps along paths beside plain training and hold every figure against its bar. Takes some minutes."""
+    writable(json, name="--json")
+    from devnet.io import write_json
+    from devnet.study.bench_fip import bench_fip
+    from devnet.study.claims import document, table
+
+    found = document("fip", bench_fip(device))
+    if json is not None:
+        write_json(json, found)
+    typer.echo(table(found["rows"]))

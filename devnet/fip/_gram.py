@@ -16,7 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from devnet._core.errors import ConfigError, ResourceError
 from devnet.fip._metric import LocalMetric
-from devnet.fip._network import Network, seeded
+from devnet.fip._network import CHUNK, Network, seeded
 
 LARGEST = 2 << 30  # bytes that formed rows, or the Gram matrix itself, may take
 
@@ -67,33 +67,20 @@ def _dense_layers(network: Network) -> dict[str, nn.Linear]:
 def _assemble(local: LocalMetric, layers: dict[str, nn.Linear]) -> Tensor | None:
     """Return the Gram matrix, these layers as products, or None where that form does not hold for the module."""
     count, wide = len(local.inputs), _columns(local)
-    weights = local.weights.clone().requires_grad_()
-    with sdpa_kernel(SDPBackend.MATH), _captured(layers) as calls:
-        live = local.network.function(local.inputs)(weights)
-    known = {n: c[0] for n, c in calls.items() if len(c) == 1 and c[0][0].ndim == 2 and len(c[0][0]) == count}
     moving = set(local.network.layout.names)
-    known = {n: c for n, c in known.items() if {f"{n}.weight", f"{n}.bias"} & moving}
-    gram = torch.zeros(count * wide, count * wide, dtype=torch.float64, device=live.device)
-    if known:
-        errors = {n: [] for n in known}
-        for seed in _seeds(local):
-            pulled = torch.autograd.grad(
-                seeded(live, seed),
-                [c[1] for c in known.values()],
-                retain_graph=True,
-                allow_unused=True,
-                materialize_grads=True,
-            )
-            for name, error in zip(known, pulled, strict=True):
-                errors[name].append(error)
-        for name, (seen, _) in known.items():
-            error = torch.stack(errors[name], dim=1).reshape(count * wide, -1).double()
-            inside = torch.zeros(count, count, dtype=torch.float64, device=live.device)
-            if f"{name}.weight" in moving:
-                inside += seen.detach().double() @ seen.detach().double().T
-            if f"{name}.bias" in moving:
-                inside += 1.0
-            gram += (error @ error.T) * inside.repeat_interleave(wide, 0).repeat_interleave(wide, 1)
+    layers = {n: m for n, m in layers.items() if {f"{n}.weight", f"{n}.bias"} & moving}
+    parts = local.network.parts(count, lambda rows: _outer(local, layers, rows), CHUNK)
+    known = [n for n in layers if all(n in part for part in parts)]
+    gram = torch.zeros(count * wide, count * wide, dtype=torch.float64, device=local.weights.device)
+    for name in known:
+        seen, error = (torch.cat([part[name][i] for part in parts]).double() for i in (0, 1))
+        inside = torch.zeros(count, count, dtype=torch.float64, device=gram.device)
+        if f"{name}.weight" in moving:
+            inside += seen @ seen.T
+        if f"{name}.bias" in moving:
+            inside += 1.0
+        error = error.flatten(0, 1)
+        gram += (error @ error.T) * inside.repeat_interleave(wide, 0).repeat_interleave(wide, 1)
     done = {f"{n}.{kind}" for n in known for kind in ("weight", "bias")}
     rest = [n for n in local.network.layout.names if n not in done]
     if rest:
@@ -103,13 +90,45 @@ def _assemble(local: LocalMetric, layers: dict[str, nn.Linear]) -> Tensor | None
     return gram if _agrees(local, gram) else None
 
 
-def _seeds(local: LocalMetric) -> Iterator[Tensor]:
-    """Yield ``B e_c`` of all examples at once for every column c."""
-    shape = (*local.outputs.shape[:-1], local.metric.factors * local.outputs.shape[-1])
+def _outer(local: LocalMetric, layers: dict[str, nn.Linear], rows: slice) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return, for some examples, the two factors of the rows that belong to linear layers.
+
+    Args:
+        local: The metric tensor.
+        layers: The layers.
+        rows: Which examples, n of them.
+
+    Returns:
+        Inputs ``[n, in]`` and errors ``[n, D, out]`` of every layer that sees each example once, as a vector.
+    """
+    if not layers:
+        return {}
+    count = rows.stop - rows.start
+    weights = local.weights.clone().requires_grad_()
+    with sdpa_kernel(SDPBackend.MATH), _captured(layers) as calls:
+        live = local.network.function(local.inputs[rows])(weights)
+    known = {n: c[0] for n, c in calls.items() if len(c) == 1 and c[0][0].ndim == 2 and len(c[0][0]) == count}
+    errors: dict[str, list[Tensor]] = {n: [] for n in known}
+    for seed in _seeds(local, rows) if known else ():
+        pulled = torch.autograd.grad(
+            seeded(live, seed),
+            [c[1] for c in known.values()],
+            retain_graph=True,
+            allow_unused=True,
+            materialize_grads=True,
+        )
+        for name, error in zip(known, pulled, strict=True):
+            errors[name].append(error)
+    return {n: (seen.detach(), torch.stack(errors[n], dim=1)) for n, (seen, _) in known.items()}
+
+
+def _seeds(local: LocalMetric, rows: slice) -> Iterator[Tensor]:
+    """Yield ``B e_c`` of some examples at once for every column c."""
+    outputs = local.outputs[rows]
     for column in range(_columns(local)):
-        unit = local.outputs.new_zeros(shape)
+        unit = outputs.new_zeros(*outputs.shape[:-1], local.metric.factors * outputs.shape[-1])
         unit.flatten(1)[:, column] = 1.0
-        yield local.metric.factor_mv(local.outputs, unit)
+        yield local.metric.factor_mv(outputs, unit)
 
 
 @contextmanager
@@ -140,7 +159,7 @@ def _rows(local: LocalMetric, names: list[str]) -> Tensor:
         raise ResourceError(
             f"{high} rows of {sum(sizes[n] for n in names)} entries; take fewer inputs, or Spectrum.lanczos"
         )
-    seeds = torch.stack(list(_seeds(local)), dim=1)
+    seeds = torch.stack(list(_seeds(local, slice(None))), dim=1)
     rows = torch.empty(high, sum(sizes[n] for n in names), dtype=torch.float64, device=seeds.device)
     place = 0
     for i in range(len(local.inputs)):

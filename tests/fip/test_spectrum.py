@@ -188,3 +188,24 @@ def test_a_layer_of_unequal_parameters_has_a_speed_but_no_units(draws):
     assert set(speeds.layers) == {""}
     assert not speeds.units
     assert set(resilience(Euclidean().at(Network(wrapped), draws("x", 5, 4))).units) == {"0", "1"}
+
+
+def test_where_memory_runs_out_the_spectrum_is_made_in_parts(place, monkeypatch):
+    """The graph of all examples at once does not fit; halves of it do."""
+    whole = place(Fisher())
+    expected = Spectrum.exact(whole, 3)
+    local, real = place(Fisher()), Network.function
+    asked = []
+
+    def tight(network, inputs):
+        asked.append(len(inputs))
+        if len(inputs) > 3:
+            raise torch.OutOfMemoryError("too many at once")
+        return real(network, inputs)
+
+    monkeypatch.setattr(Network, "function", tight)
+    found = Spectrum.exact(local, 3)
+    assert local.network.micro_batch <= 3
+    assert 0 < min(asked) <= 3 < max(asked)
+    torch.testing.assert_close(found.values, expected.values)
+    torch.testing.assert_close((found.vectors @ expected.vectors.T).abs(), torch.eye(3, dtype=torch.float64))
