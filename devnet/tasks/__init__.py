@@ -8,6 +8,7 @@ from devnet.fip import Damage as Damage  # noqa: E402
 from devnet.tasks import baselines as baselines  # noqa: E402
 from devnet.tasks import connection as connection  # noqa: E402
 from devnet.tasks import continual as continual  # noqa: E402
+from devnet.tasks import ensemble as ensemble  # noqa: E402
 from devnet.tasks._jobs import recover as recover  # noqa: E402
 from devnet.tasks._jobs import sparsify as sparsify  # noqa: E402
 from devnet.tasks._training import accuracy as accuracy  # noqa: E402
