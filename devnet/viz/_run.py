@@ -52,15 +52,24 @@ class WayPoints:
 
 
 class Run:
-    """What a run folder holds so far, loaded when it is first asked for."""
+    """What a run folder holds so far, loaded when it is first asked for.
 
-    def __init__(self, path: Path, model: ModelSpec, summary: dict[str, Any]) -> None:
-        self.path, self.model, self.summary = path, model, summary
+    Args:
+        path: The run folder.
+        model: What runs.
+        summary: Its numbers, empty before the end.
+        going_on: Take files of stages that are not finished as well; each is written whole or not at all.
+    """
+
+    def __init__(
+        self, path: Path, model: ModelSpec, summary: dict[str, Any], *, going_on: bool = False
+    ) -> None:
+        self.path, self.model, self.summary, self._going_on = path, model, summary, going_on
 
     def has(self, name: str) -> bool:
-        """Say whether the stage that writes a file is finished and the file is there."""
+        """Say whether a file is there, and the stage that writes it is finished where that is asked for."""
         file = self.path / f"{name}.{_ENDING}"
-        return file.is_file() and (file.parent / "stage.json").is_file()
+        return file.is_file() and (self._going_on or (file.parent / "stage.json").is_file())
 
     @cached_property
     def sheets(self) -> list[Sheet]:
@@ -97,10 +106,34 @@ class Run:
     @cached_property
     def paths(self) -> dict[str, WayPoints]:
         """Way-points of the first perceptron's paths: ``sparsify95`` and so on, and ``recover``."""
-        names = [*(f"sparsify{100 * share:g}" for share in self.model.path.sparsity), "recover"]
-        files = {name: f"fip/path-{name}-0" for name in names}
+        files = {name: f"fip/path-{name}-0" for name in path_names(self.model)}
         return {
             name: WayPoints.load(self.path / f"{file}.{_ENDING}")
             for name, file in files.items()
             if self.has(file)
         }
+
+
+def path_names(model: ModelSpec) -> list[str]:
+    """Return what the paths of a run are called."""
+    return [*(f"sparsify{100 * share:g}" for share in model.path.sparsity), "recover"]
+
+
+def sources(model: ModelSpec) -> dict[str, list[str]]:
+    """Return from which files of a run folder each part of its scene is made.
+
+    Args:
+        model: What runs.
+
+    Returns:
+        Names of files by the part's id.
+    """
+    waves = {f"waves-{i}": [f"simulate/{name}-0.{_ENDING}"] for i, name in enumerate(model.dynamics)}
+    paths = [f"fip/path-{name}-0.{_ENDING}" for name in path_names(model)]
+    return {
+        "sheet": [f"grow/sheet-0.{_ENDING}"],
+        **waves,
+        "wiring": [f"organize/wiring-0.{_ENDING}"],
+        "paths": paths,
+        "readout": ["summary.json"],
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from devnet.viz import _tables
 from devnet.viz._files import to_png, to_svg
 from devnet.viz._pictures import Picture, pictures
 from devnet.viz._run import Run
+from devnet.viz.page import render
+from devnet.viz.scene import parts
 from devnet.viz.style import FIRE, GROUND, INK, MUTED, OURS, RULE, THEIRS
 
 _THEME = {
@@ -35,7 +37,7 @@ _THEME = {
 def write_report(run_dir: str | Path) -> Path:
     """Write ``report.html`` and ``figures/`` of a run folder, finished or not; what is missing is left out.
 
-    The page is one file that opens from disk and asks for nothing else: no script, no font, no picture from outside.
+    The page is one file that opens from disk and asks for nothing else: its script, its data and its pictures lie in it.
 
     Args:
         run_dir: The run folder.
@@ -67,7 +69,8 @@ def write_report(run_dir: str | Path) -> Path:
 
 def _page(path: Path, model: ModelSpec, summary: dict[str, Any]) -> str:
     drawn: dict[str, list[dict[str, Any]]] = {}
-    todo = list(pictures(Run(path, model, summary)))
+    run = Run(path, model, summary)
+    todo = list(pictures(run))
     folder = make_folder(path / "figures")
     with task("figures", len(todo)) as tick:
         for picture in todo:
@@ -85,7 +88,10 @@ def _page(path: Path, model: ModelSpec, summary: dict[str, Any]) -> str:
         ],
         "recover": [_tables.methods(fip["recover"], "After recovery")] if "recover" in fip else [],
     }
-    return _template().render(
+    return render(
+        "report.html.j2",
+        mode="report",
+        blocks={name: base64.b64encode(make().compressed()).decode() for name, make in parts(run).items()},
         model=model,
         summary=summary,
         version=summary.get("devnet", library_version()),
@@ -119,11 +125,3 @@ def _draw(picture: Picture, folder: Path) -> dict[str, Any]:
         "body": Markup(rest.rsplit("</svg>", 1)[0]),  # noqa: S704
         "narrow": float(box.split()[2]) < 72 * 5,
     }
-
-
-def _template() -> jinja2.Template:
-    source = (files("devnet.viz") / "templates" / "report.html.j2").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(source)

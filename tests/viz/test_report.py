@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +16,7 @@ from devnet.io import read_tensors, write_json, write_tensors, write_text
 from devnet.spec import dump_model
 from devnet.viz import report
 from devnet.viz._tables import configuration, plus_minus
+from devnet.viz.page import asset
 from devnet.viz.report import write_report
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -48,6 +52,12 @@ class Page(HTMLParser):
     @property
     def text(self):
         return " ".join(" ".join(self.words).split())
+
+
+def without_script(text):
+    """Return a page without its script and without its data, which are letters and digits."""
+    parts = re.compile(r'<script type="text/plain" data-part="[a-z0-9-]+">[A-Za-z0-9+/=]*</script>')
+    return parts.sub("", text).replace(f"<script>{asset('devnet.js')}</script>", "")
 
 
 @pytest.fixture(scope="module")
@@ -93,15 +103,38 @@ def test_the_page_is_whole_and_names_everything_once(page, written):
 
 
 def test_the_page_asks_for_nothing_from_outside(written):
-    text = written.replace('xmlns="http://www.w3.org/2000/svg"', "")
-    assert not re.search(r"https?:|//[a-z]+\.|@import|<script|<link|<iframe|javascript:", text, re.IGNORECASE)
+    text = without_script(written).replace('xmlns="http://www.w3.org/2000/svg"', "")
+    assert not re.search(r"https?:|//[a-z]+\.|@import|<link|<iframe|javascript:", text, re.IGNORECASE)
     assert not re.search(r"url\((?!#)", text)
     sources = re.findall(r"""(?:src|href)=["']?([^"' >]+)""", text)
     assert sources
     assert all(source.startswith(("#", "data:image/png;base64,")) for source in sources)
     (policy,) = [a["content"] for a in Page(text).all("meta") if "http-equiv" in a]
     assert policy.startswith("default-src 'none'")
-    assert "script-src" not in policy
+    assert "connect-src 'none'" in policy
+    digest = base64.b64encode(hashlib.sha256(asset("devnet.js").encode()).digest()).decode()
+    assert re.findall(r"script-src ([^;]*);", policy) == [f"'sha256-{digest}'"]
+
+
+def test_the_script_is_ours_and_the_parts_are_data(page, written):
+    scripts = page.all("script")
+    assert scripts[-1] == {}
+    assert all(a["type"] == "text/plain" for a in scripts[:-1])
+    assert [a["data-part"] for a in scripts[:-1]] == ["sheet", "waves-0", "wiring", "paths", "readout"]
+    assert written.count(asset("devnet.js")) == 1
+    assert not re.search(r"</script|<!--", asset("devnet.js"), re.IGNORECASE)
+    assert not re.search(r"\beval\(|new Function\(", asset("devnet.js"))
+
+
+def test_the_script_was_built_from_the_source_beside_it():
+    root = Path(__file__).parents[2] / "devnet/viz/page"
+    digest = hashlib.sha256()
+    for file in sorted([*(root / "src").iterdir(), root / "package.json"], key=lambda f: f.name):
+        digest.update(file.read_bytes())
+    text = (root / "README.md").read_text(encoding="utf-8")
+    assert digest.hexdigest() in text
+    for name in ("devnet.js", "devnet.css"):
+        assert hashlib.sha256((root / name).read_bytes()).hexdigest() in text
 
 
 def test_every_picture_has_words(page):
@@ -188,7 +221,7 @@ def test_a_hostile_title_stays_text(run, model, sketch):
     write_text(run / "config.toml", dump_model(model.replace(title=HOSTILE, name=HOSTILE)))
     text = write_report(run).read_text(encoding="utf-8")
     page = Page(text)
-    assert "<script" not in text
+    assert "<script" not in without_script(text)
     assert not page.all("img")
     assert HOSTILE in page.text
 
@@ -199,7 +232,7 @@ def test_hostile_words_in_the_summary_stay_text(run, summary):
     summary["fip"]["recover"]["best_baseline"] = HOSTILE
     write_json(run / "summary.json", summary)
     text = write_report(run).read_text(encoding="utf-8")
-    assert "<script" not in text
+    assert "<script" not in without_script(text)
     assert not Page(text).all("img")
 
 

@@ -1,0 +1,271 @@
+// What is shown at which time: three chapters on one line, each told in a sentence.
+import { inflate } from "./pack.js";
+
+const ONE = 1000; // length of a chapter on the time line
+const SECONDS = { growth: 14, waves: 26, pools: 24 };
+const LOOK_BACK = 40; // steps of spikes applied after a jump
+const number = (x) => Math.round(x).toLocaleString("en-US");
+
+export class Story {
+  constructor() {
+    this.parts = {};
+    this.value = 0;
+    this.threshold = 0.5;
+    this.dynamics = 0;
+    this.focus = null; // what is lit: { kind: "unit" | "cell", id }
+    this.lit = { cells: [], units: [] };
+    this.seen = {};
+    this.pairs = [];
+    this.plain = false; // cells without the colors of their descent
+  }
+
+  async take(id, bytes) { this.put(id, await inflate(bytes)); }
+
+  put(id, part) {
+    this.parts[id] = part;
+    if (id.startsWith("waves-")) {
+      part.first = new Uint32Array(part.count.length + 1);
+      part.count.forEach((k, i) => { part.first[i + 1] = part.first[i] + k; });
+    }
+    if (id === "wiring") this.join();
+    this.seen = {};
+  }
+
+  start(scene) {
+    this.scene = scene;
+    this.join();
+    this.show();
+  }
+
+  get forms() { return Object.keys(this.parts).filter((id) => id.startsWith("waves-")).sort(); }
+  get waves() { return this.parts[`waves-${this.dynamics}`] ?? this.parts[this.forms[0]]; }
+  get wiring() { return this.parts.wiring; }
+  get chapters() {
+    return [this.parts.sheet && "growth", this.waves && "waves", this.wiring && "pools"].filter(Boolean);
+  }
+  get length() { return ONE * this.chapters.length; }
+  get chapter() { return this.chapters[Math.min(this.chapters.length - 1, Math.floor(this.value / ONE))]; }
+  get share() { return Math.min(1, this.value / ONE - this.chapters.indexOf(this.chapter)); }
+  begin(chapter) { return ONE * this.chapters.indexOf(chapter); }
+  advance(seconds) {
+    this.value = Math.min(this.length, this.value + (ONE * seconds) / SECONDS[this.chapter]);
+    return this.value < this.length;
+  }
+
+  get sweep() { return this.chapter === "growth" ? this.share ** 1.7 * this.parts.sheet.meta.sweeps : this.parts.sheet.meta.sweeps + 999; }
+  get step() {
+    if (!this.waves || this.chapter === "growth") return -1;
+    return Math.min(this.waves.meta.steps - 1, this.share * this.waves.meta.steps);
+  }
+  // Between which two kept weights the time lies; outside the last chapter, the last.
+  get between() {
+    const last = this.wiring.meta.time.length - 1;
+    if (this.chapter !== "pools") return [last, last, 0];
+    const at = this.share * last, low = Math.min(Math.floor(at), last);
+    return [low, Math.min(low + 1, last), at - low];
+  }
+  get snapshot() { const [low, high, part] = this.between; return part < 0.5 ? low : high; }
+  get learned() {
+    const [low, high, part] = this.between, t = this.wiring.meta.time;
+    return t[low] + part * (t[high] - t[low]);
+  }
+
+  // ------------------------------------------------------------------ connections
+
+  join() {
+    const { scene, wiring } = this;
+    if (!scene || !wiring) return;
+    this.column = new Map(Array.from(wiring.unit, (unit, k) => [unit, k]));
+    this.pairs = [];
+    if (!wiring.meta.own) return;
+    wiring.shown.forEach((k, s) => {
+      const tint = wiring.color.subarray(3 * s, 3 * s + 3);
+      for (let i = 0; i < scene.n; i++) this.pairs.push([wiring.unit[k], i, tint[0], tint[1], tint[2], k]);
+    });
+    scene.connect(scene.lines, this.pairs);
+    this.seen = {};
+  }
+
+  level(snapshot, k, i) { return this.wiring.share[(snapshot * this.wiring.unit.length + k) * this.scene.n + i]; }
+
+  connections() {
+    const { scene } = this, lines = scene.lines;
+    const there = this.chapter === "pools" && this.pairs.length > 0 && !this.focus;
+    if (lines.visible !== there) { lines.visible = there; scene.fresh = true; }
+    if (!there) return;
+    const [low, high, part] = this.between;
+    if (this.seen.low !== low) {
+      scene.weigh(lines, "before", (k) => this.level(low, this.pairs[k][5], this.pairs[k][1]));
+      scene.weigh(lines, "after", (k) => this.level(high, this.pairs[k][5], this.pairs[k][1]));
+      this.seen.low = low;
+      this.seen.visible = null;
+    }
+    const u = lines.material.uniforms;
+    u.part.value = part;
+    u.threshold.value = (256 * this.threshold - 0.5) / 255;
+    if (this.seen.visible !== this.threshold) {
+      const a = lines.geometry.getAttribute("before").array, b = lines.geometry.getAttribute("after").array;
+      const bar = 256 * this.threshold, count = [0, 0];
+      for (let k = 0; k < a.length; k += 2) { count[0] += a[k] >= bar; count[1] += b[k] >= bar; }
+      this.seen.strength = count.map((c) => Math.min(0.5, Math.max(0.02, 700 / (c + 1))));
+      this.seen.visible = this.threshold;
+    }
+    u.strength.value = this.seen.strength[0] + part * (this.seen.strength[1] - this.seen.strength[0]);
+  }
+
+  // ------------------------------------------------------------------ colors of cells and units
+
+  paint() {
+    const { scene, wiring, focus } = this;
+    const snapshot = wiring ? this.snapshot : 0;
+    const key = [this.chapter, snapshot, this.threshold, focus && focus.kind, focus && focus.id, wiring && wiring.version].join();
+    if (this.seen.paint === key) return;
+    this.seen.paint = key;
+    const cells = scene.marks(scene.cells), units = scene.marks(scene.units);
+    cells.array.fill(0);
+    units.array.fill(0);
+    this.lit = { cells: [], units: [] };
+    if (focus && wiring) this.light(cells.array, units.array, snapshot);
+    else if (this.chapter === "pools" && wiring) this.pools(cells.array, units.array, snapshot);
+    else if (this.chapter === "growth" && !this.plain) this.descent(cells.array);
+    cells.needsUpdate = units.needsUpdate = true;
+    scene.picked.visible = Boolean(focus && wiring && wiring.meta.own && this.lit.cells.length);
+    scene.fresh = true;
+  }
+
+  descent(cells) {
+    const clone = this.parts.sheet.clone;
+    for (let i = 0; i < clone.length; i++) cells.set([...CLONES[clone[i] % CLONES.length], 150], 4 * i);
+  }
+
+  pools(cells, units, snapshot) {
+    const { wiring, scene } = this, bar = 256 * this.threshold;
+    const best = new Uint8Array(scene.n);
+    for (let j = 0; wiring.meta.own && j < scene.m; j++) units.set([96, 86, 58, 200], 4 * j);
+    wiring.shown.forEach((k, s) => {
+      const r = wiring.color[3 * s], g = wiring.color[3 * s + 1], b = wiring.color[3 * s + 2];
+      for (let i = 0; i < scene.n; i++) {
+        const w = this.level(snapshot, k, i);
+        if (w >= bar && w > best[i]) { best[i] = w; cells[4 * i] = r; cells[4 * i + 1] = g; cells[4 * i + 2] = b; cells[4 * i + 3] = 225; }
+      }
+      if (wiring.meta.own) units.set([r, g, b, 255], 4 * wiring.unit[k]);
+    });
+  }
+
+  light(cells, units, snapshot) {
+    const { wiring, scene, focus } = this, bar = 256 * this.threshold;
+    for (let i = 0; i < scene.n; i++) cells.set([54, 64, 76, 215], 4 * i);
+    for (let j = 0; j < scene.m; j++) units.set([84, 78, 52, 225], 4 * j);
+    const pairs = [];
+    const bright = (array, i, w) => array.set([255, 236, 150, 70 + 0.72 * w], 4 * i);
+    if (focus.kind === "unit") {
+      const k = this.column.get(focus.id);
+      if (k === undefined) return;
+      for (let i = 0; i < scene.n; i++) {
+        const w = this.level(snapshot, k, i);
+        if (w < bar) continue;
+        this.lit.cells.push(i);
+        bright(cells, i, w);
+        pairs.push([focus.id, i, 255, 226, 120]);
+      }
+      this.lit.units.push(focus.id);
+    } else {
+      bright(cells, focus.id, 255);
+      this.lit.cells.push(focus.id);
+      for (const [unit, k] of this.column) {
+        const w = this.level(snapshot, k, focus.id);
+        if (w < bar) continue;
+        this.lit.units.push(unit);
+        pairs.push([unit, focus.id, 255, 226, 120]);
+      }
+    }
+    if (!wiring.meta.own) return;
+    for (const unit of this.lit.units) bright(units, unit, 255);
+    scene.connect(scene.picked, pairs);
+    scene.picked.material.uniforms.strength.value = pairs.length > 400 ? 0.2 : 0.6;
+  }
+
+  // ------------------------------------------------------------------ spikes
+
+  fire(from, to) { // steps from..to of the recording
+    const { waves, scene } = this, ages = scene.fired.array;
+    for (let s = from; s <= to; s++) for (let k = waves.first[s]; k < waves.first[s + 1]; k++) ages[waves.cell[k]] = s;
+    if (to >= from) { scene.fired.needsUpdate = true; scene.fresh = true; }
+  }
+
+  spikes() {
+    const step = Math.floor(this.step), last = this.seen.step ?? -2;
+    if (step < 0) { if (last >= 0) this.scene.forget(); this.seen.step = -1; return; }
+    if (step < last || step - last > 4 * LOOK_BACK || last < 0) {
+      this.scene.forget();
+      this.fire(Math.max(0, step - LOOK_BACK), step);
+    } else this.fire(last + 1, step);
+    this.seen.step = step;
+  }
+
+  show() {
+    if (!this.scene) return;
+    this.connections();
+    this.paint();
+    this.spikes();
+    const now = this.step < 0 ? 0 : this.step;
+    if (this.seen.sweep !== this.sweep || this.seen.now !== now) {
+      this.scene.time(this.sweep, now, 5);
+      Object.assign(this.seen, { sweep: this.sweep, now });
+    }
+    this.scene.draw();
+  }
+
+  // ------------------------------------------------------------------ words
+
+  get count() {
+    const { born, emitted } = this.parts.sheet, sweep = this.sweep;
+    if (!this.sorted) this.sorted = [Float64Array.from(born).sort(), Float64Array.from(emitted).sort()];
+    return this.sorted.map((list) => { // how many came by now
+      let low = 0, high = list.length;
+      while (low < high) { const mid = (low + high) >> 1; if (list[mid] <= sweep) low = mid + 1; else high = mid; }
+      return low;
+    });
+  }
+
+  get words() {
+    if (this.chapter === "growth") {
+      const [cells, units] = this.count;
+      const up = units ? ` ${number(units)} of them have sent up a unit of the second layer (yellow).` : "";
+      const colors = " Colors: descendants of the first eight cells.";
+      return [`Growth, sweep ${Math.floor(this.sweep)}`, cells < 2
+        ? "One cell. It will divide as long as there is room around it."
+        : `${number(cells)} cells, all descended from one, spread inside the outline.${up}${colors}`];
+    }
+    if (this.chapter === "waves") {
+      const step = Math.floor(this.step), n = this.waves.count[step];
+      return [`Waves, step ${number(step)}`, `${number(n)} cells fire (orange). Nothing is shown to the sheet: noise starts a wave, `
+        + "it travels, tires its cells and dies out, and another starts elsewhere."];
+    }
+    const w = this.wiring, [low, high, part] = this.between;
+    const good = w.meta.organized[low] + part * (w.meta.organized[high] - w.meta.organized[low]);
+    const first = this.learned < 1;
+    return [`Pools, learning step ${number(this.learned)} of ${number(w.meta.steps)}`, first
+      ? "At first every unit is connected to every cell, so no color has a place."
+      : `At each wave one unit wins and strengthens what fired: connections thin out to patches. ${Math.round(good)} % of `
+        + `${number(w.meta.units)} units have one (${w.shown.length} shown in color).`];
+  }
+
+  get spoken() {
+    const f = this.focus;
+    if (!f) return "";
+    const s = this.parts.sheet;
+    const when = this.chapter === "pools" ? `at learning step ${number(this.learned)}` : "at the end of learning";
+    const share = `${Math.round(100 * this.threshold)} %`;
+    if (f.kind === "unit") {
+      const own = `Unit ${f.id}, risen from cell ${s.unit_parent[f.id]} in sweep ${s.emitted[f.id]}.`;
+      return this.wiring ? `${own} Its pool ${when}: ${number(this.lit.cells.length)} cells (weight at least ${share} of its largest).` : own;
+    }
+    const own = `Cell ${f.id}, born in sweep ${s.born[f.id]}${s.born[f.id] ? `, daughter of cell ${s.parent[f.id]}` : ""}.`;
+    if (!this.wiring) return own;
+    const list = this.lit.units.slice(0, 12).join(", ") + (this.lit.units.length > 12 ? ", …" : "");
+    return `${own} It is in the pools of ${this.lit.units.length} units ${when}${list ? `: ${list}` : ""}.`;
+  }
+}
+
+const CLONES = [[95, 126, 214], [221, 170, 51], [47, 184, 146], [214, 120, 135], [122, 184, 228], [178, 106, 194], [176, 186, 70], [232, 148, 98]];
