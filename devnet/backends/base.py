@@ -175,32 +175,43 @@ def check_finite(model: SheetModel, state: State) -> None:
     )
 
 
-def backend_of(name: Any, field: str = "exact", threads: int = 1) -> Backend:
+def backend_of(name: Any, field: str = "exact", threads: int = 1, dtype: str = "float64") -> Backend:
     """Return a backend by name.
 
     Args:
         name: ``"numba"`` or ``"reference"``; with Brian2 installed ``"brian2"`` (Cython where there is a compiler, else
             NumPy) or ``"brian2-numpy"``; with torch ``"torch"`` (on a CUDA device where there is one), ``"torch-cpu"``
             or ``"torch-cuda"``.
-        field: ``"exact"``: the coupling as it is, in float64; or ``"fast"`` (numba only): off by at most 1e-6 of the
+        field: ``"exact"``: the coupling as it is; or ``"fast"`` (numba and torch): off by at most 1e-6 of the
             largest drive, where the dynamics is chaotic a different but equally good run.
         threads: Threads for large sheets with a fast field (numba only); the result does not depend on it.
+        dtype: ``"float64"``; or ``"float32"`` (numba and torch): the cells' state is held in half the memory, and each
+            step is right to 1e-5 rather than 1e-12.
 
     Returns:
         The backend.
 
     Raises:
-        ConfigError: No such backend, field or device.
+        ConfigError: No such backend, field, dtype or device.
         MissingDependencyError: The backend's library is not installed.
     """
     if field not in ("exact", "fast"):
         raise ConfigError("field", field, "'exact' or 'fast'")
+    if dtype not in ("float64", "float32"):
+        raise ConfigError("dtype", dtype, "'float64' or 'float32'")
     if name == "numba":
         from devnet.backends.numba_.backend import NumbaBackend
 
-        return NumbaBackend(field, threads)
+        return NumbaBackend(field, threads, dtype)
+    if name in ("torch", "torch-cpu", "torch-cuda"):
+        require("torch", extra="torch")
+        from devnet.backends.torch_.backend import TorchBackend
+
+        return TorchBackend(None if name == "torch" else name.removeprefix("torch-"), dtype, field)
     if field == "fast":
         raise ConfigError("field", field, f"'exact': backend {name!r} has no other")
+    if dtype == "float32":
+        raise ConfigError("dtype", dtype, f"'float64': backend {name!r} has no other")
     if name == "reference":
         from devnet.backends.reference import ReferenceBackend
 
@@ -210,11 +221,6 @@ def backend_of(name: Any, field: str = "exact", threads: int = 1) -> Backend:
         from devnet.backends.brian2_.backend import Brian2Backend
 
         return Brian2Backend("numpy" if name == "brian2-numpy" else None)
-    if name in ("torch", "torch-cpu", "torch-cuda"):
-        require("torch", extra="torch")
-        from devnet.backends.torch_.backend import TorchBackend
-
-        return TorchBackend(None if name == "torch" else name.removeprefix("torch-"))
     raise ConfigError(
         "backend",
         name,

@@ -30,6 +30,8 @@ from devnet.backends.coupling import Coupling
 fft: Any = _fft
 special: Any = _special
 
+MESH_FROM = 8_000
+"""Cells from which the fast field of a sheet of the plane is a particle mesh; below, a matrix is faster."""
 WINDOW = 8
 """Mesh points that one cell touches along each axis."""
 # Chosen together by a scan of the error over six sheets, lone cells and bumps: at most 6e-7 of the largest drive.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, final
 
 import numpy as np
@@ -9,6 +10,7 @@ from jaxtyping import Float
 
 from devnet._core.random import stream_id
 from devnet.backends.base import NOISE, Backend, SheetModel, Spikes, State, check_finite
+from devnet.backends.mesh import MESH_FROM
 from devnet.backends.numba_ import kernels
 from devnet.backends.numba_.laws import REFRESH
 from devnet.backends.numba_.mesh import MeshField
@@ -20,8 +22,6 @@ from devnet.spec import HebbianWTASpec, RuleSpec
 
 SPIKES_AT_ONCE = 1 << 20
 """Room for spikes in one call of the kernel; more spikes mean more calls."""
-MESH_FROM = 8_000
-"""Cells from which the fast field is a particle mesh; below, a float32 matrix is faster."""
 
 
 @final
@@ -31,20 +31,24 @@ class NumbaBackend(Backend):
     Args:
         field: ``"exact"`` or ``"fast"``, see ``backend_of``.
         threads: Threads for sheets stepped by the particle mesh; the result does not depend on it.
+        dtype: ``"float64"``, or ``"float32"``: the state of cells is rounded to it after each step, which is computed
+            in float64 as ever.
     """
 
     name = "numba"
 
-    def __init__(self, field: str = "exact", threads: int = 1) -> None:
+    def __init__(self, field: str = "exact", threads: int = 1, dtype: str = "float64") -> None:
         self._fast = field == "fast"
+        self._dtype = np.dtype(dtype)
         self._team = Team(threads)
         self._mesh: MeshField | None = None
 
     def field(self, model: SheetModel) -> str:
         """Say how the coupling is summed; see ``Backend.field``."""
+        state = "" if self._dtype == np.float64 else "; state in float32"
         if self._takes_mesh(model):
-            return "fast: particle mesh, near cells by changes"
-        return f"{'fast: float32' if self._fast else 'exact: float64'} matrix, by changes"
+            return "fast: particle mesh, near cells by changes" + state
+        return f"{'fast: float32' if self._fast else 'exact: float64'} matrix, by changes" + state
 
     def advance(
         self,
@@ -59,7 +63,11 @@ class NumbaBackend(Backend):
         """Take steps; see ``Backend.advance``."""
         scaled = _ScaledLearner(model, state, rule)
         step_through = self._by_mesh if self._takes_mesh(model) else self._by_matrix
-        spikes = step_through(model, state, steps, scaled, noise, record)
+        held = replace(state, cells=state.cells.astype(self._dtype))
+        try:
+            spikes = step_through(model, held, steps, scaled, noise, record)
+        finally:
+            state.cells[:], state.step = held.cells, held.step
         scaled.finish()
         return spikes
 
