@@ -129,6 +129,25 @@ def read_any(path: str | Path) -> tuple[str, Arrays, dict[str, Any]]:
     return head["kind"], arrays, head["metadata"]
 
 
+def plain_arrays(path: Path) -> Arrays:
+    """Return the arrays of a safetensors file that any program may have written; its metadata are ignored.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The arrays, read-only.
+
+    Raises:
+        ConfigError: There is no such file.
+        StorageError: It cannot be read.
+        CorruptFileError: It is damaged, or not of this format.
+    """
+    data = _bytes(path)
+    header, start = _header(path, data)
+    return _arrays(path, header, data, start)
+
+
 def _read(path: Path) -> tuple[Arrays, dict[str, Any]]:
     data = _bytes(path)
     header, start = _header(path, data)
