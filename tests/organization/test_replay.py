@@ -37,7 +37,7 @@ def test_surrogates_keep_rates_and_lose_what_they_say(sheet: Sheet) -> None:
     assert trains.active.std() < 0.5 * recording.active.std()  # no step has a wave any more
     spread = {}
     open_gate = sheet.model.learning["rate_map"]
-    open_gate = open_gate.replace(rule=open_gate.rule.replace(max_spread=0.0))
+    open_gate = open_gate.replace(rule=open_gate.rule.replace(max_spread=0.0, min_active=5))
     for name, surrogate in (("frames", frames), ("trains", trains)):
         wired = replay(surrogate, open_gate, units=10, rng=2)
         assert wired.wins.sum() > 500

@@ -146,6 +146,13 @@ def learn(now, firing, changed, signs, rule, learner, r):
         _fold(weights, scale, stored_sum, total)
     sum_rows(drives, weights, firing, changed, signs, afresh or r[8] != 0.0)
     winner, y = _compete(firing, drives, scale, thresholds, peak, places, min_active, max_spread)
+    if (
+        winner >= 0
+    ):  # its drive afresh: by changes, a drive near 0 may come out below, and the event would be lost
+        drives[winner] = 0.0
+        for i in firing:
+            drives[winner] += weights[i, winner]
+        y = scale[winner] * drives[winner]
     rise = 0.0
     if rule == 1:  # decays traces at every step, whoever wins
         rise = stdp_rule(firing, winner, y, drives, scale, stored_sum, weights, thresholds, pre, post, r)
