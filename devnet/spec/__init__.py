@@ -21,6 +21,8 @@ from devnet.spec._rules import RuleSpec as RuleSpec
 from devnet.spec._rules import TripletSTDPSpec as TripletSTDPSpec
 from devnet.spec._scaffold import ScaffoldSpec as ScaffoldSpec
 from devnet.spec._scaffold import region_problems as region_problems
+from devnet.spec._stack import LayerSpec as LayerSpec
+from devnet.spec._stack import StackSpec as StackSpec
 from devnet.spec._toml import catalog as catalog
 from devnet.spec._toml import dump_model as dump_model
 from devnet.spec._toml import load_model as load_model

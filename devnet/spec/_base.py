@@ -8,7 +8,7 @@ declared with: a spec converts nothing, it only refuses what does not fit.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, Self, TypeVar, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, TypeVar, cast, get_args, get_origin
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
@@ -23,6 +23,9 @@ G19 = "G19, released code"
 
 INT_MAX = 2**31 - 1
 """Largest whole number of a field that states no smaller one: what compiled code can count."""
+
+Name = Annotated[str, Field(pattern="^[A-Za-z0-9_-]+$")]
+"""Name of a part: it becomes a TOML key and part of file names."""
 
 Wrong = tuple[tuple[str | int, ...], Any, str]
 """A wrong field: its path, what it held, what it may hold."""

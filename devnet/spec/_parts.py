@@ -10,16 +10,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, WrapValidator, model_validator
 
-from devnet.spec._base import ASSUMED, G19, INT_MAX, Spec, Wrong, quantity, refuse
+from devnet.spec._base import ASSUMED, G19, INT_MAX, Name, Spec, Wrong, quantity, refuse
 from devnet.spec._rules import HebbianWTASpec, RuleSpec, or_own
 from devnet.spec._scaffold import ScaffoldSpec, with_region
+from devnet.spec._stack import StackSpec
 
 M20 = "M20, released code"
 
 Count = Annotated[int, Field(ge=1, le=INT_MAX)]
 Share = Annotated[float, Field(gt=0, lt=1)]
-Name = Annotated[str, Field(pattern="^[A-Za-z0-9_-]+$")]
-"""Name of a part: it becomes a TOML key and part of file names."""
 
 
 class GrowthSpec(Spec):
@@ -202,6 +201,7 @@ class ModelSpec(Spec):
     growth: GrowthSpec = GrowthSpec()
     dynamics: dict[Name, DynamicsSpec] = Field(min_length=1)
     learning: dict[Name, LearningSpec] = Field(default_factory=dict)
+    stack: StackSpec | None = None
     readout: ReadoutSpec = ReadoutSpec()
     path: PathSpec = PathSpec()
     study: StudySpec = StudySpec()
@@ -216,6 +216,8 @@ class ModelSpec(Spec):
         if self.readout.learning and self.readout.learning not in self.learning:
             learnings = ", ".join(repr(name) for name in self.learning) or "none: the model has no learning"
             wrong.append((("readout", "learning"), self.readout.learning, f"one of {learnings}"))
+        if self.stack is not None and self.stack.dynamics and self.stack.dynamics not in self.dynamics:
+            wrong.append((("stack", "dynamics"), self.stack.dynamics, f"one of {known}"))
         if wrong:
             raise refuse("model", wrong)
         return self

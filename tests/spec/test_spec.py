@@ -553,3 +553,18 @@ def test_models_inside_the_package_come_first_and_other_files_are_passed_over(tm
     (folder.parent / "README.md").touch()
     monkeypatch.setattr(toml_module, "files", lambda _: tmp_path / "devnet")
     assert sorted(catalog()) == ["mine", "mine/fast"]
+
+
+def test_a_stack_is_a_table_a_layer_and_comes_back_from_toml():
+    model = load_model("raghavan2019_grown_pooling/small")
+    text = (
+        dump_model(model)
+        + "\n[stack]\n[stack.layers.lgn]\nunits = 100\n[stack.layers.v1]\nunits = 25\neta = [0.02, 0.01]\n"
+    )
+    found = parse_model(text)
+    assert [layer.units for layer in found.stack.layers.values()] == [100, 25]
+    assert parse_model(dump_model(found)) == found
+    with pytest.raises(ConfigError, match=r"stack\.layers\.v1\.winner"):
+        parse_model(text + "winner = 3\n")
+    with pytest.raises(ConfigError, match=r"stack\.dynamics"):
+        parse_model(text.replace("[stack]\n", '[stack]\ndynamics = "none"\n'))

@@ -1,0 +1,135 @@
+"""The compiled twin of ``dynamics.layered``: one layer of a stack over many steps of the layer below."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba.extending import register_jitable
+
+from devnet._core.compile import jit
+from devnet.dynamics.layered import LEAST_SPREAD
+
+
+@register_jitable
+def _add_scaled(total, row, first, last, factor):
+    """Add a part of a row; apart, so that it is vectorized."""
+    for j in range(first, last):
+        total[j] += factor * row[j]
+
+
+@register_jitable
+def _smooth(total, matrix, bands, values):
+    """Write ``matrix @ values`` for a symmetric matrix whose row i is zero outside ``bands[i]``."""
+    total[:] = 0.0
+    for i in range(len(values)):
+        if values[i] != 0.0:
+            _add_scaled(total, matrix[i], bands[i, 0], bands[i, 1], values[i])
+
+
+@register_jitable
+def _fire(x, threshold, winners, fired, order):
+    """Let the largest x above the threshold fire; ties go to the lowest unit. Returns how many."""
+    fired[:] = 0.0
+    count = 0
+    for _ in range(winners):
+        best = -1
+        top = threshold
+        for j in range(len(x)):
+            if x[j] > top and fired[j] == 0.0:
+                best, top = j, x[j]
+        if best < 0:
+            break
+        fired[best] = 1.0
+        order[count] = best
+        count += 1
+    return count
+
+
+@jit()
+def run_layer(
+    first, cells, weights, scale, square, c, x, a, fired, spread, bands, reach, reach_bands,
+    min_active, winners, eta, c_plus, tau_x, threshold, recurrence, rest, h, tau_a, learn, out_first, out_cells,
+):  # fmt: skip
+    """Step a layer through ``len(first) - 1`` steps of the layer below, in place.
+
+    Names are those of ``dynamics.layered``. In step t the cells ``cells[first[t]:first[t+1]]`` fire below; who fires here
+    goes to ``out_cells`` in the same form. A unit's weights are ``scale`` times the stored ones and ``square`` is the sum
+    of their squares, so that forgetting is one number a unit.
+
+    Returns:
+        How many steps taught something.
+    """
+    units = len(c)
+    y, z, u, add = np.empty(units), np.empty(units), np.empty(units), np.empty(units)
+    order = np.empty(winners, np.int64)
+    events = 0
+    written = 0
+    out_first[0] = 0
+    for t in range(len(first) - 1):
+        n = first[t + 1] - first[t]
+        is_open = n >= min_active
+        p = 1.0 / max(n, 1)
+        if is_open:
+            y[:] = 0.0
+            for e in range(first[t], first[t + 1]):
+                _add_scaled(y, weights[cells[e]], 0, units, 1.0)
+            mean, top = 0.0, -np.inf
+            for j in range(units):
+                y[j] *= scale[j] * p
+                z[j] = y[j] / np.sqrt(square[j])
+                mean += z[j]
+                top = max(top, z[j])
+            mean /= units
+            if top > mean:
+                for j in range(units):
+                    z[j] = (z[j] - mean) / (top - mean)
+                _smooth(u, spread, bands, z)
+            else:
+                u[:] = 1.0
+            top = -np.inf
+            for j in range(units):
+                top = max(top, u[j])
+            for j in range(units):
+                u[j] = u[j] / top - c[j]
+        else:
+            u[:] = 0.0
+        if recurrence > 0.0:
+            _smooth(z, reach, reach_bands, fired)
+            for j in range(units):
+                u[j] += recurrence / rest * z[j] - a[j]
+        for j in range(units):
+            x[j] += (u[j] - x[j]) / tau_x
+        count = _fire(x, threshold, winners, fired, order)
+        for j in range(units):
+            a[j] += h * fired[j] - a[j] / tau_a
+        if is_open and learn and count > 0:
+            _smooth(z, spread, bands, fired)
+            top = 0.0
+            for j in range(units):
+                top = max(top, z[j])
+            for j in range(units):
+                r = z[j] / top
+                rate = eta * r if r >= LEAST_SPREAD else 0.0
+                square[j] = (1.0 - rate) ** 2 * square[j] + 2.0 * rate * (1.0 - rate) * y[j] + rate**2 * p
+                scale[j] *= 1.0 - rate
+                add[j] = rate * p / scale[j]
+                c[j] += c_plus * (fired[j] - count / units)
+            for e in range(first[t], first[t + 1]):
+                _add_scaled(weights[cells[e]], add, 0, units, 1.0)
+            events += 1
+        order[:count].sort()
+        for e in range(count):
+            out_cells[written] = order[e]
+            written += 1
+        out_first[t + 1] = written
+    return events
+
+
+@jit()
+def fold(weights, scale, square):
+    """Multiply the scales into the stored weights, and sum the squares afresh."""
+    square[:] = 0.0
+    for i in range(weights.shape[0]):
+        for j in range(weights.shape[1]):
+            weights[i, j] *= scale[j]
+            square[j] += weights[i, j] ** 2
+    scale[:] = 1.0

@@ -1,0 +1,192 @@
+"""The law of a layer of a stack: it relays the bump of the layer below as one of its own, and learns from it.
+
+At a step with firing set A (size n) below, the layer is open if n is at least ``min_active``. Then, with p_i = 1/n
+for i in A and W of shape (n_pre, M), each unit's weights summing to 1::
+
+    y_j = sum_i W_ij p_i                      drive; dividing by n is feed-forward inhibition
+    z_j = y_j / |W_j|                         matched filter
+    z  <- (z - mean z) / (max z - mean z)     gain control over the layer
+    u   = H_s z;  u <- u / max u - c          gap junctions smooth the drive; H_s = exp(-d^2 / 2 s^2) up to 3 s
+    x  += (u + own - x) / tau_x               own = recurrence (H_reach f) / rest - a
+    f_j = 1 for the k largest x above the threshold
+    r   = (H_s f) / max(H_s f)                the depolarization spreads through the same gap junctions
+    W_ij += eta r_j (p_i - W_ij)              where r_j >= 0.01: sums stay 1
+    c_j += c_plus (f_j - mean f)
+    a_j += h f_j - a_j / tau_a
+
+Closed, u = 0 and nothing is learned. Rows of H_s at the rim are not normalized: its units would win always. s, k and
+eta follow the layer's maturity, which grows at each event by (maturity of the layer below)^patience / mature_after:
+no layer settles before its input has, so all of them may learn from the first step on.
+
+``docs/decisions/0008`` tells why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from devnet.spec import LayerSpec
+
+LEAST_SPREAD = 0.01
+"""Units to which less than this share of the depolarization spreads learn nothing."""
+CUT = 3.0
+"""Gap junctions reach so many standard deviations."""
+
+
+@dataclass
+class LayerState:
+    """What changes in a layer.
+
+    Attributes:
+        weights: (n_pre, M), each unit's sum to 1.
+        c: (M,), conscience.
+        x: (M,), drive as the unit has integrated it.
+        a: (M,), adaptation.
+        fired: (M,), who fired in the last step.
+        events: Learning events so far.
+        maturity: From 0 to 1.
+    """
+
+    weights: Float[np.ndarray, "n M"]
+    c: Float[np.ndarray, " M"]
+    x: Float[np.ndarray, " M"]
+    a: Float[np.ndarray, " M"]
+    fired: Bool[np.ndarray, " M"]
+    events: int = 0
+    maturity: float = 0.0
+
+    @classmethod
+    def of(
+        cls,
+        weights: Float[np.ndarray, "n M"],
+        c: Float[np.ndarray, " M"] | None = None,
+        maturity: float = 0.0,
+    ) -> LayerState:
+        """Return a layer at rest, by default one that has not learned yet."""
+        units = weights.shape[1]
+        x, a = np.zeros((2, units))
+        return cls(weights, np.zeros(units) if c is None else c, x, a, np.zeros(units, bool), 0, maturity)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The constants of a layer at one maturity.
+
+    Attributes:
+        spread: (M, M), H_s.
+        reach: (M, M), H_reach.
+        rest: What a whole bump of k units sends to its own middle through H_reach.
+        winners: k.
+        eta: Rate of learning.
+        recurrence: Its weight; grows in the second half of maturation, as adaptation does.
+        h: Adaptation.
+    """
+
+    spread: Float[np.ndarray, "M M"]
+    reach: Float[np.ndarray, "M M"]
+    rest: float
+    winners: int
+    eta: float
+    recurrence: float
+    h: float
+
+    @classmethod
+    def at(cls, spec: LayerSpec, distance: Float[np.ndarray, "M M"], side: float, maturity: float) -> Stage:
+        """Return the constants at a maturity.
+
+        Args:
+            spec: The layer.
+            distance: (M, M), between its units, in spacings.
+            side: Square root of the sheet's area, in spacings.
+            maturity: From 0 to 1.
+
+        Returns:
+            Widths move by equal ratios and end at 1/1.8 of the way; winners grow in the second half.
+        """
+        units = len(distance)
+        late = max(0.0, 2.0 * maturity - 1.0)
+        width = _between(spec.width, min(1.0, 1.8 * maturity)) * side
+        few, many = spec.winners
+        winners = min(units, max(2, round((few + (many - few) * late) * units)))
+        reach = bell(distance, spec.reach)
+        return cls(
+            spread=bell(distance, max(width, spec.least_width)),
+            reach=reach,
+            rest=float(np.sort(reach, axis=1)[:, -winners:].sum(axis=1).max()),
+            winners=winners,
+            eta=_between(spec.eta, maturity),
+            recurrence=spec.recurrence * late,
+            h=spec.h * late,
+        )
+
+
+def _between(ends: tuple[float, float], share: float) -> float:
+    """Move from the first to the second by equal ratios."""
+    return ends[0] * (ends[1] / ends[0]) ** share
+
+
+def bell(distance: Float[np.ndarray, "M M"], sd: float) -> Float[np.ndarray, "M M"]:
+    """Return exp(-d^2 / 2 sd^2) up to 3 sd, and 0 beyond."""
+    return np.where(distance <= CUT * sd, np.exp(-((distance / sd) ** 2) / 2.0), 0.0)
+
+
+def mature(spec: LayerSpec, events: int, maturity: float, below: float) -> float:
+    """Return a layer's maturity after further events.
+
+    Args:
+        spec: The layer.
+        events: How many there were.
+        maturity: Before them.
+        below: Maturity of the layer below; 1 for the first sheet.
+
+    Returns:
+        At most 1.
+    """
+    return min(1.0, maturity + events * below**spec.patience / spec.mature_after)
+
+
+def pruned(weights: Float[np.ndarray, "n M"], share: float) -> Float[np.ndarray, "n M"]:
+    """Return weights without synapses below a share of the unit's largest; each unit's sum to 1 again."""
+    kept = np.where(weights >= share * weights.max(axis=0), weights, 0.0)
+    return kept / kept.sum(axis=0)
+
+
+def layer_step(
+    spec: LayerSpec, stage: Stage, layer: LayerState, firing: Int[np.ndarray, " k"], learn: bool
+) -> None:
+    """Take one step of a layer, in place: the law in plain NumPy.
+
+    Args:
+        spec: Its constants.
+        stage: Those that follow its maturity.
+        layer: Its state.
+        firing: Who fires below.
+        learn: Whether weights and conscience change.
+    """
+    units = len(layer.c)
+    drive = np.zeros(units)
+    is_open = len(firing) >= spec.min_active
+    if is_open:
+        y = layer.weights[firing].sum(axis=0) / len(firing)
+        z = y / np.sqrt((layer.weights**2).sum(axis=0))
+        above = z.max() - z.mean()
+        u = stage.spread @ ((z - z.mean()) / above) if above > 0 else np.ones(units)
+        drive = u / u.max() - layer.c
+    if stage.recurrence > 0:
+        drive = drive + stage.recurrence / stage.rest * (stage.reach @ layer.fired) - layer.a
+    layer.x += (drive - layer.x) / spec.tau_x
+    best = np.argsort(-layer.x, kind="stable")[: stage.winners]
+    layer.fired[:] = False
+    layer.fired[best[layer.x[best] > spec.threshold]] = True
+    layer.a += stage.h * layer.fired - layer.a / spec.tau_a
+    if is_open and learn and layer.fired.any():
+        spread = stage.spread @ layer.fired
+        r = spread / spread.max()
+        rate = stage.eta * np.where(r >= LEAST_SPREAD, r, 0.0)
+        layer.weights *= 1.0 - rate
+        layer.weights[firing] += rate / len(firing)
+        layer.c += spec.c_plus * (layer.fired - layer.fired.mean())
+        layer.events += 1

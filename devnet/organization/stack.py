@@ -1,0 +1,218 @@
+"""Stacks that wire themselves: every layer learns from the waves that reach it, all of them from the first step on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from devnet._core.errors import ConfigError
+from devnet._core.progress import task
+from devnet._core.random import Key, as_key
+from devnet.backends.base import SheetModel, State, backend_of
+from devnet.backends.layers import Stepper, check_layer, stepper_of
+from devnet.dynamics.layered import LayerState, Stage, bell, mature, pruned
+from devnet.sheet import Frames, Layer, Recording, Sheet, Stack, even_places
+from devnet.spec import LayerSpec, StackSpec
+from devnet.waves import named
+
+CHUNK = 1024
+"""Constants that follow maturity change, and weak synapses go, only at multiples of so many steps."""
+WINDOW = 16
+"""Chunks within which the control's steps change places."""
+STAGES = 256
+"""A layer's constants follow its maturity in so many stages."""
+
+
+class _Growing:
+    """A layer while it is stepped."""
+
+    def __init__(self, spec: LayerSpec, positions: np.ndarray, area: float, state: LayerState) -> None:
+        self.spec, self.positions, self.state = spec, positions, state
+        spacing = (area / spec.units) ** 0.5
+        self._side = area**0.5 / spacing
+        self._distance = np.linalg.norm(positions[:, None] - positions[None], axis=2) / spacing
+        self._stage: tuple[int, Stage] | None = None
+        self.wins = np.zeros(spec.units, np.int64)
+
+    def advance(self, stepper: Stepper, below: Frames, maturity_below: float, *, learn: bool) -> Frames:
+        """Step through the frames of the layer below; mature and lose weak synapses on the way."""
+        stage = int(self.state.maturity * STAGES)
+        if self._stage is None or self._stage[0] != stage:
+            self._stage = stage, Stage.at(self.spec, self._distance, self._side, stage / STAGES)
+        before = self.state.events
+        frames = stepper.advance(self.spec, self._stage[1], self.state, below, learn=learn)
+        self.wins += np.bincount(frames.cells, minlength=self.spec.units)
+        if learn:
+            events = self.state.events - before
+            self.state.maturity = mature(self.spec, events, self.state.maturity, maturity_below)
+            if self.spec.prune > 0 and self.state.maturity >= 0.5:
+                self.state.weights[:] = pruned(self.state.weights, self.spec.prune)
+        return frames
+
+
+def _start(
+    spec: LayerSpec, below: Float[np.ndarray, "n 2"], places: Float[np.ndarray, "M 2"], side: float, key: Key
+) -> LayerState:
+    """Draw the weights of a layer: U(0.5, 1.5), times a Gaussian arbor where it has one; each unit's sum to 1."""
+    draws = key.stream("weights")
+    weights = np.stack([draws.uniform(unit, len(below)) for unit in range(len(places))], axis=1) + 0.5
+    if spec.start == "arbor":
+        weights *= bell(np.linalg.norm(below[:, None] - places[None], axis=2), spec.arbor * side)
+    return LayerState.of(weights / weights.sum(axis=0))
+
+
+def organize_stack(
+    sheet: Sheet,
+    spec: StackSpec | None = None,
+    *,
+    steps: int | None = None,
+    rng: Any = None,
+    backend: str = "numba",
+    field: str = "exact",
+    threads: int = 1,
+    activity: str = "waves",
+    learn: bool = True,
+) -> Stack:
+    """Let the waves of a sheet wire a stack of layers above it.
+
+    Args:
+        sheet: The first sheet.
+        spec: The layers; None takes those of the sheet's model.
+        steps: Number of steps; None takes the spec's.
+        rng: Seed as ``as_key`` takes it; all draws are functions of (key, stream, step, cell, draw).
+        backend: ``"numba"``, or ``"reference"``: the same stack, slower.
+        field: ``"exact"`` or ``"fast"``, how the first sheet's coupling is summed.
+        threads: Threads for large first sheets with a fast field.
+        activity: ``"waves"``, or ``"shuffled"`` for the control in which the steps of the first sheet change places, within
+            windows of 16384.
+        learn: False for the control whose weights stay as they were drawn.
+
+    Returns:
+        The stack.
+
+    Raises:
+        ConfigError: Unknown name, no layer, or no step.
+        HealthError: A variable left the finite numbers.
+    """
+    spec = sheet.model.stack if spec is None else spec
+    if spec is None:
+        raise ConfigError("spec", None, "a StackSpec, or a model with a [stack]")
+    length = spec.steps if steps is None else steps
+    if length < 1:
+        raise ConfigError("steps", length, "at least 1")
+    if activity not in {"waves", "shuffled"}:
+        raise ConfigError("activity", activity, "'waves' or 'shuffled'")
+    key, stepper = as_key(rng), stepper_of(backend)
+    dynamics = named("dynamics", sheet.model.dynamics, spec.dynamics or None)
+    model = SheetModel.build(sheet, dynamics, key)
+    first = backend_of(backend, field, threads)
+    layers = _layers(sheet, spec, key)
+    late = length * 4 // 5 // CHUNK * CHUNK
+    done = 0
+    with task(f"organize {len(layers)} layers", length) as tick:
+        for frames in _waves(first, model, length, key if activity == "shuffled" else None):
+            if done == late:
+                for layer in layers:
+                    layer.wins[:] = 0
+            below = 1.0
+            for number, layer in enumerate(layers, start=2):
+                maturity = layer.state.maturity
+                frames = layer.advance(stepper, frames, below, learn=learn)
+                check_layer(layer.state, number, done + len(frames))
+                below = maturity
+            done += len(frames)
+            tick(len(frames))
+    return Stack(
+        sheet=sheet,
+        spec=spec,
+        dynamics=dynamics,
+        key=key,
+        backend=stepper.name,
+        field=first.field(model),
+        activity=activity,
+        steps=length,
+        layers=tuple(
+            Layer(
+                spec=layer.spec,
+                positions=layer.positions,
+                weights=layer.state.weights,
+                c=layer.state.c,
+                maturity=layer.state.maturity,
+                late_wins=layer.wins,
+            )
+            for layer in layers
+        ),
+    )
+
+
+def _layers(sheet: Sheet, spec: StackSpec, key: Key) -> list[_Growing]:
+    below, side = sheet.positions, sheet.scaffold.area**0.5
+    layers: list[_Growing] = []
+    for number, part in enumerate(spec.layers.values(), start=2):
+        places = even_places(sheet.scaffold, part.units)
+        state = _start(part, below, places, side, key.child("layer", number))
+        layers.append(_Growing(part, places, sheet.scaffold.area, state))
+        below = places
+    return layers
+
+
+def _waves(backend: Any, model: SheetModel, length: int, shuffle: Key | None) -> Iterator[Frames]:
+    """Step the first sheet and hand out its frames, a chunk at a time."""
+    state = State.initial(model)
+    reach = CHUNK if shuffle is None else CHUNK * WINDOW
+    while state.step < length:
+        begin = state.step
+        spikes = backend.advance(model, state, min(reach, length - begin))
+        frames = Frames.of(spikes.time - begin, spikes.cell, state.step - begin)
+        if shuffle is not None:
+            frames = frames.ordered(shuffle.stream("shuffle").permutation(begin // reach, len(frames)))
+        for at in range(0, len(frames), CHUNK):
+            yield frames.part(at, min(at + CHUNK, len(frames)))
+
+
+def simulate_stack(
+    stack: Stack, recording: Recording, *, learn: bool = False, backend: str = "numba"
+) -> tuple[Frames, ...]:
+    """Run the layers of a stack on a recording of its first sheet.
+
+    Args:
+        stack: The stack; it stays as it is.
+        recording: Who fires in the first sheet.
+        learn: Whether the layers go on learning on the way.
+        backend: ``"numba"`` or ``"reference"``.
+
+    Returns:
+        Who fires in each layer, the first sheet's own frames in front.
+
+    Raises:
+        ConfigError: The recording is of another sheet, or the backend is unknown.
+    """
+    if recording.sheet.n != stack.sheet.n:
+        raise ConfigError(
+            "recording", f"of {recording.sheet.n} cells", f"one of the stack's {stack.sheet.n} cells"
+        )
+    stepper = stepper_of(backend)
+    layers = [
+        _Growing(
+            layer.spec,
+            layer.positions,
+            stack.sheet.scaffold.area,
+            LayerState.of(layer.weights.copy(), layer.c.copy(), layer.maturity),
+        )
+        for layer in stack.layers
+    ]
+    found: list[list[Frames]] = [[] for _ in range(len(layers) + 1)]
+    frames = Frames.of(recording.time, recording.cell, recording.steps)
+    for at in range(0, len(frames), CHUNK):
+        part = frames.part(at, min(at + CHUNK, len(frames)))
+        found[0].append(part)
+        below = 1.0
+        for kept, layer in zip(found[1:], layers, strict=True):
+            maturity = layer.state.maturity
+            part = layer.advance(stepper, part, below, learn=learn)
+            kept.append(part)
+            below = maturity
+    return tuple(Frames.join(parts) for parts in found)

@@ -1,0 +1,54 @@
+"""Frames: who fires in each of some consecutive steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Who fires in each of some consecutive steps.
+
+    Attributes:
+        first: (steps + 1,), where a step's cells begin in ``cells``; the last entry is their number.
+        cells: (K,), cells in order of step, then cell.
+    """
+
+    first: Int[np.ndarray, " steps_plus_1"]
+    cells: Int[np.ndarray, " K"]
+
+    @classmethod
+    def of(cls, time: Int[np.ndarray, " K"], cell: Int[np.ndarray, " K"], steps: int) -> Frames:
+        """Return spikes, given by step and cell in order of steps, as frames."""
+        first = np.searchsorted(time, np.arange(steps + 1)).astype(np.int64)
+        return cls(first, np.asarray(cell, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return len(self.first) - 1
+
+    def __iter__(self) -> Iterator[Int[np.ndarray, " k"]]:
+        return (self.cells[a:b] for a, b in zip(self.first[:-1], self.first[1:], strict=True))
+
+    def time(self) -> Int[np.ndarray, " K"]:
+        """Return the step of each spike."""
+        return np.repeat(np.arange(len(self)), np.diff(self.first))
+
+    def part(self, begin: int, end: int) -> Frames:
+        """Return steps ``begin`` to ``end - 1``."""
+        first, last = self.first[begin], self.first[end]
+        return Frames(self.first[begin : end + 1] - first, self.cells[first:last])
+
+    @classmethod
+    def join(cls, parts: Sequence[Frames]) -> Frames:
+        """Return consecutive parts as one."""
+        counts = np.concatenate([np.diff(part.first) for part in parts])
+        first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        return cls(first, np.concatenate([part.cells for part in parts]))
+
+    def ordered(self, order: Int[np.ndarray, " steps"]) -> Frames:
+        """Return the same steps in another order."""
+        return Frames.join([self.part(t, t + 1) for t in order])

@@ -1,0 +1,77 @@
+"""A stack: sheets above the first one, each wired by the waves of the sheet below it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from devnet.spec._base import ASSUMED, Name, Spec, quantity
+
+
+class LayerSpec(Spec):
+    """One sheet of a stack: its units, how they compete and learn, and how they mature. All numbers are ours.
+
+    Units lie evenly over the scaffold; their lengths count in mean spacings of the layer. What is given as a pair
+    ``(immature, mature)`` moves from the first to the second as the layer matures.
+    """
+
+    units: int = quantity(256, "units", ASSUMED, ge=4, le=100_000)
+    start: Literal["unordered", "arbor"] = Field(
+        default="unordered",
+        description="all-to-all at random, or Gaussian arbors around the unit's own place",
+    )
+    arbor: float = quantity(0.4, "side", ASSUMED, gt=0, description="sd of an arbor, in sqrt(sheet's area)")
+    width: tuple[float, float] = quantity(
+        (0.5, 0.0375),
+        "side",
+        ASSUMED,
+        min_length=2,
+        max_length=2,
+        description="sd s of the gap-junction coupling, in sqrt(sheet's area)",
+    )
+    least_width: float = quantity(0.5, "spacing", ASSUMED, gt=0, description="s is never below it")
+    winners: tuple[float, float] = quantity(
+        (0.02, 0.04),
+        "1",
+        ASSUMED,
+        min_length=2,
+        max_length=2,
+        description="share of units that may fire at once; at least 2 units",
+    )
+    eta: tuple[float, float] = quantity((0.01, 0.003), "1", ASSUMED, min_length=2, max_length=2)
+    c_plus: float = quantity(2e-4, "1", ASSUMED, ge=0, description="c_j += c_plus (f_j - mean f)")
+    tau_x: float = quantity(2.0, "steps", ASSUMED, ge=1)
+    threshold: float = quantity(0.3, "drive", ASSUMED, gt=0, description="a unit fires above it")
+    min_active: int = quantity(2, "cells", ASSUMED, ge=1, description="open to the layer below from so many")
+    mature_after: int = quantity(
+        180_000, "events", ASSUMED, ge=1, description="events after which it is mature, if the layer below is"
+    )
+    patience: float = quantity(
+        10.0,
+        "1",
+        ASSUMED,
+        ge=0,
+        description="maturity u grows by (u of the layer below)^patience / mature_after",
+    )
+    prune: float = quantity(
+        0.1, "1", ASSUMED, ge=0, lt=1, description="synapses below it times the unit's largest are taken away"
+    )
+    recurrence: float = quantity(
+        0.0, "drive", ASSUMED, ge=0, description="excitation of a whole bump of the layer on its own middle"
+    )
+    reach: float = quantity(2.0, "spacing", ASSUMED, gt=0, description="sd of that excitation")
+    h: float = quantity(0.0, "drive", ASSUMED, ge=0, description="a_j += h when it fires")
+    tau_a: float = quantity(50.0, "steps", ASSUMED, ge=1, description="and a decays with it")
+
+
+class StackSpec(Spec):
+    """Layers above the first sheet, from below."""
+
+    dynamics: str = Field(
+        default="", description="name of the first sheet's dynamics; empty: the model's first"
+    )
+    steps: int = quantity(700_000, "steps", ASSUMED, ge=1)
+    layers: dict[Name, LayerSpec] = Field(
+        min_length=1, max_length=64, description="from below, in the order in which they stand"
+    )

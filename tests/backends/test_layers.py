@@ -1,0 +1,92 @@
+"""The compiled layer against the law: one step to rounding, free runs in state, and a planted error in every constant."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from devnet._core.errors import ConfigError, HealthError
+from devnet.backends.layers import check_layer, stepper_of
+from devnet.dynamics.layered import LayerState, Stage
+from devnet.sheet import Frames
+from devnet.spec import LayerSpec
+
+N, SIDE = 200, 8
+SPEC = LayerSpec(
+    units=SIDE**2, recurrence=1.1, h=0.04, tau_a=20.0, tau_x=2.5, winners=(0.05, 0.08), min_active=3
+)
+PLACES = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE)), axis=-1).reshape(-1, 2).astype(float)
+DISTANCE = np.linalg.norm(PLACES[:, None] - PLACES[None], axis=2)
+
+
+def stage(maturity, spec=SPEC):
+    return Stage.at(spec, DISTANCE, float(SIDE), maturity)
+
+
+def start(seed=0):
+    weights = np.random.default_rng(seed).uniform(0.5, 1.5, (N, SIDE**2))
+    return LayerState.of(weights / weights.sum(axis=0))
+
+
+def frames(steps, seed=0):
+    rng = np.random.default_rng(seed)
+    cells = [np.sort(rng.choice(N, rng.integers(0, 20), replace=False)) for _ in range(steps)]
+    first = np.concatenate([[0], np.cumsum([len(c) for c in cells])]).astype(np.int64)
+    return Frames(first, np.concatenate(cells))
+
+
+def run(backend, steps, maturity, spec=SPEC, at=None):
+    state = start()
+    out = stepper_of(backend).advance(spec, at or stage(maturity, spec), state, frames(steps), learn=True)
+    return state, out
+
+
+@pytest.mark.parametrize("maturity", [0.0, 0.4, 1.0])
+def test_a_free_run_of_2200_steps_has_the_same_spikes_and_the_same_state(maturity):
+    (law, spikes), (compiled, other) = (run(backend, 2200, maturity) for backend in ("reference", "numba"))
+    np.testing.assert_array_equal(spikes.cells, other.cells)
+    np.testing.assert_array_equal(spikes.first, other.first)
+    np.testing.assert_allclose(compiled.weights, law.weights, rtol=0, atol=1e-10)
+    for name in ("x", "a", "c"):
+        np.testing.assert_allclose(getattr(compiled, name), getattr(law, name), rtol=0, atol=1e-11)
+    assert (compiled.fired == law.fired).all()
+    assert compiled.events == law.events > 1000
+
+
+def test_one_step_agrees_to_rounding_from_any_state_of_the_law():
+    law, _ = run("reference", 500, 1.0)
+    for step in range(20):
+        twin = replace(law, **{n: getattr(law, n).copy() for n in ("weights", "c", "x", "a", "fired")})
+        for backend, state in (("reference", law), ("numba", twin)):
+            stepper_of(backend).advance(SPEC, stage(1.0), state, frames(1, step), learn=True)
+        for name in ("weights", "c", "x", "a"):
+            np.testing.assert_allclose(getattr(twin, name), getattr(law, name), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["c_plus", "tau_x", "h", "tau_a", "recurrence"])
+def test_a_relative_error_of_a_millionth_in_a_constant_is_found(name):
+    planted = SPEC.replace(**{name: getattr(SPEC, name) * (1 + 1e-6)})
+    law, _ = run("reference", 200, 1.0)
+    wrong, _ = run("numba", 200, 1.0, planted, stage(1.0, planted))
+    off = max(abs(getattr(wrong, field) - getattr(law, field)).max() for field in ("weights", "x", "a", "c"))
+    assert off > 1e-11, name
+
+
+@pytest.mark.parametrize("name", ["eta", "rest"])
+def test_a_relative_error_of_a_millionth_in_a_stage_is_found(name):
+    at = stage(1.0)
+    planted = replace(at, **{name: getattr(at, name) * (1 + 1e-6)})
+    law, _ = run("reference", 200, 1.0)
+    wrong, _ = run("numba", 200, 1.0, at=planted)
+    assert max(abs(wrong.weights - law.weights).max(), abs(wrong.x - law.x).max()) > 1e-11
+
+
+def test_other_backends_are_refused_and_nan_is_named():
+    with pytest.raises(ConfigError, match="'numba', 'reference' for a stack"):
+        stepper_of("torch")
+    state = start()
+    state.x[7] = np.nan
+    with pytest.raises(HealthError, match="layer 3: x of unit 7 is not finite by step 50"):
+        check_layer(state, 3, 50)

@@ -1,0 +1,132 @@
+"""The law of a stack's layer: what it keeps, what it does at the ends of its range, and its closed forms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from devnet.dynamics.layered import LayerState, Stage, bell, layer_step, mature, pruned
+from devnet.spec import LayerSpec
+
+SIDE = 5
+PLACES = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE)), axis=-1).reshape(-1, 2).astype(float)
+DISTANCE = np.linalg.norm(PLACES[:, None] - PLACES[None], axis=2)
+
+
+def layer(n=40, seed=0):
+    weights = np.random.default_rng(seed).uniform(0.5, 1.5, (n, SIDE**2))
+    return LayerState.of(weights / weights.sum(axis=0))
+
+
+def stage(spec, maturity=0.0):
+    return Stage.at(spec, DISTANCE, float(SIDE), maturity)
+
+
+def test_weights_of_every_unit_sum_to_one_however_long_it_learns():
+    spec, state, rng = LayerSpec(units=25), layer(), np.random.default_rng(1)
+    for _ in range(300):
+        layer_step(spec, stage(spec), state, np.sort(rng.choice(40, 7, replace=False)), True)
+    np.testing.assert_allclose(state.weights.sum(axis=0), 1.0, atol=1e-12)
+    assert state.events > 250
+    assert abs(state.c.sum()) < 1e-15
+
+
+def test_what_is_shown_again_and_again_is_learned_by_closed_form():
+    spec = LayerSpec(units=25, eta=(0.1, 0.1), c_plus=0.0)
+    state, firing, at = layer(), np.arange(8), stage(spec)
+    layer_step(spec, at, state, firing, True)
+    winners = state.fired.copy()
+    before = layer().weights
+    for _ in range(19):
+        layer_step(spec, at, state, firing, True)
+    assert (state.fired == winners).all()
+    target = np.zeros(40)
+    target[:8] = 1 / 8
+    r = at.spread @ winners
+    j = int(np.argmax(r))  # where the depolarization is whole, eta is
+    expected = target + (before[:, j] - target) * 0.9**20
+    np.testing.assert_allclose(state.weights[:, j], expected, atol=1e-14)
+
+
+def test_below_the_gate_nothing_fires_and_nothing_is_learned():
+    spec, state = LayerSpec(units=25, min_active=3), layer()
+    before = state.weights.copy()
+    layer_step(spec, stage(spec), state, np.array([1, 2]), True)
+    assert not state.fired.any()
+    assert (state.weights == before).all()
+    assert state.events == 0
+
+
+def test_at_most_k_fire_and_more_when_mature():
+    spec = LayerSpec(units=25, winners=(0.08, 0.24), threshold=1e-6, width=(0.4, 0.4))
+    for maturity, k in ((0.0, 2), (0.5, 2), (1.0, 6)):
+        state = layer()
+        layer_step(spec, stage(spec, maturity), state, np.arange(5), False)
+        assert state.fired.sum() == k
+
+
+def test_the_gap_junctions_make_neighbors_fire_together():
+    spec = LayerSpec(units=25, winners=(0.16, 0.16), width=(0.2, 0.2))
+    state = layer(seed=3)
+    layer_step(spec, stage(spec), state, np.arange(5), False)
+    assert DISTANCE[np.ix_(state.fired, state.fired)].max() <= 2.0
+
+
+def test_a_bump_outlives_its_input_only_by_recurrence_and_then_moves_by_adaptation():
+    lives = {}
+    for recurrence in (0.0, 2.0):
+        spec = LayerSpec(
+            units=25, winners=(0.16, 0.16), width=(0.2, 0.2), recurrence=recurrence, h=0.1, reach=1.0
+        )
+        state, at = layer(seed=3), stage(spec, 1.0)
+        for _ in range(5):
+            layer_step(spec, at, state, np.arange(5), False)
+        first = state.fired.copy()
+        for _ in range(20):
+            layer_step(spec, at, state, np.arange(0), False)
+        lives[recurrence] = state.fired.any()
+        moved = (state.fired != first).any()
+    assert lives == {0.0: False, 2.0: True}
+    assert moved
+
+
+def test_without_a_trigger_even_a_recurrent_layer_stays_silent():
+    spec = LayerSpec(units=25, recurrence=5.0)
+    state = layer()
+    for _ in range(50):
+        layer_step(spec, stage(spec, 1.0), state, np.arange(0), True)
+        assert not state.fired.any()
+
+
+def test_units_that_see_all_alike_are_not_divided_by_zero():
+    spec = LayerSpec(units=25)
+    state = LayerState.of(np.full((40, 25), 1 / 40))
+    layer_step(spec, stage(spec), state, np.arange(5), True)
+    assert np.isfinite(state.weights).all()
+
+
+def test_a_layer_waits_for_the_one_below_to_mature():
+    spec = LayerSpec(mature_after=100, patience=10)
+    assert mature(spec, 50, 0.0, 1.0) == pytest.approx(0.5)
+    assert mature(spec, 50, 0.0, 0.5) == pytest.approx(0.5 / 1024)
+    assert mature(spec, 500, 0.9, 1.0) == 1.0
+
+
+def test_widths_move_by_equal_ratios_and_stop_at_the_least():
+    spec = LayerSpec(units=25, width=(0.4, 0.1), least_width=0.6)
+    widths = []
+    for maturity in (0.0, 0.5 / 1.8, 1 / 1.8, 1.0):
+        spread = stage(spec, maturity).spread
+        widths.append((-1.0 / (2.0 * np.log(spread[0, 1]))) ** 0.5)
+    np.testing.assert_allclose(widths, [2.0, 1.0, 0.6, 0.6])
+
+
+def test_bells_end_at_three_standard_deviations():
+    np.testing.assert_allclose(
+        bell(np.array([0.0, 2.0, 6.0, 6.01]), 2.0), [1.0, np.exp(-0.5), np.exp(-4.5), 0.0]
+    )
+
+
+def test_pruning_takes_weak_synapses_and_keeps_the_sum():
+    weights = np.array([[0.6, 0.5], [0.35, 0.5], [0.05, 0.0]])
+    np.testing.assert_allclose(pruned(weights, 0.1), [[0.6 / 0.95, 0.5], [0.35 / 0.95, 0.5], [0.0, 0.0]])

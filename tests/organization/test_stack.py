@@ -1,0 +1,112 @@
+"""A small stack on a sheet of 400 cells: it orders itself, and its controls do not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from devnet._core.errors import ConfigError
+from devnet.measure.topography import topographic_order
+from devnet.organization.stack import organize_stack, simulate_stack
+from devnet.sheet import Scaffold, Sheet, even_places
+from devnet.spec import LayerSpec, StackSpec, load_model
+from devnet.waves import simulate
+
+SIDE = 20
+SPEC = StackSpec(
+    dynamics="rate_map",
+    steps=40_000,
+    layers={
+        "two": LayerSpec(units=64, min_active=8, mature_after=8000),
+        "three": LayerSpec(units=25, mature_after=1500, patience=4),
+    },
+)
+
+
+@pytest.fixture(scope="module")
+def sheet():
+    model = load_model("raghavan2019_grown_pooling/small")
+    square = model.scaffold.replace(
+        outline=((0, 0), (SIDE, 0), (SIDE, SIDE), (0, SIDE)), holes=(), seed_cell=(SIDE / 2, SIDE / 2)
+    )
+    return Sheet.declared(model.replace(scaffold=square), even_places(Scaffold.from_spec(square), SIDE**2))
+
+
+@pytest.fixture(scope="module")
+def stack(sheet):
+    return organize_stack(sheet, SPEC, rng=0)
+
+
+def order(stack, number):
+    return topographic_order(stack.places(number), stack.weights(number, 1), stack.places(1))
+
+
+def test_both_layers_order_themselves_from_an_unordered_start_learning_at_the_same_time(stack):
+    assert order(stack, 2) > 0.85
+    assert order(stack, 3) > 0.8
+    lower, upper = (layer.maturity for layer in stack.layers)
+    assert lower > 0.6 > 0.3 > upper > 0  # it waits for the lower one
+
+
+def test_weights_that_do_not_learn_stay_unordered(sheet):
+    frozen = organize_stack(sheet, SPEC, rng=0, steps=2000, learn=False)
+    assert abs(order(frozen, 2)) < 0.2
+    assert [layer.maturity for layer in frozen.layers] == [0.0, 0.0]
+
+
+def test_shuffled_steps_are_the_same_steps_in_another_order(sheet):
+    found = [organize_stack(sheet, SPEC, rng=0, steps=4000, activity=a) for a in ("waves", "shuffled")]
+    waves, shuffled = (one.layers[0].maturity for one in found)
+    assert waves == pytest.approx(shuffled, rel=0.05)  # as many events
+    assert (found[0].layers[0].weights != found[1].layers[0].weights).any()
+
+
+def test_the_same_key_gives_the_same_stack_on_both_backends(sheet):
+    first, second = (
+        organize_stack(sheet, SPEC, rng=3, steps=1500, backend=b) for b in ("numba", "reference")
+    )
+    for one, other in zip(first.layers, second.layers, strict=True):
+        np.testing.assert_allclose(one.weights, other.weights, rtol=0, atol=1e-10)
+        np.testing.assert_array_equal(one.late_wins, other.late_wins)
+
+
+def test_layers_answer_waves_of_the_sheet_and_only_those(stack):
+    recording = simulate(stack.sheet, "rate_map", steps=3000, rng=5)
+    frames = simulate_stack(stack, recording)
+    counts = [np.diff(f.first) for f in frames]
+    assert (counts[0] == recording.active).all()
+    open_ = counts[0] >= 8
+    assert open_.any()
+    assert (counts[1][open_] > 0).mean() > 0.9
+    start = int(np.argmax(open_))
+    assert counts[1][:start].sum() == counts[2][:start].sum() == 0
+
+
+def test_arbors_start_in_order(sheet):
+    arbors = SPEC.replace(
+        layers={n: layer.replace(start="arbor", arbor=0.2) for n, layer in SPEC.layers.items()}
+    )
+    assert order(organize_stack(sheet, arbors, rng=0, steps=1, learn=False), 2) > 0.95
+
+
+def test_weak_synapses_of_a_mature_layer_are_gone(stack):
+    layer = stack.layers[0]
+    left = layer.weights > 0
+    assert left.mean() < 0.7
+    largest = layer.weights.max(axis=0)[left.nonzero()[1]]
+    assert (layer.weights[left] >= layer.spec.prune * 0.999 * largest).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [({"steps": 0}, "steps"), ({"activity": "noise"}, "activity"), ({"backend": "torch"}, "stack")],
+)
+def test_wrong_arguments_are_named(sheet, options, named):
+    with pytest.raises(ConfigError, match=named):
+        organize_stack(sheet, SPEC, **options)
+
+
+def test_a_recording_of_another_sheet_is_refused(stack, sheet):
+    few = Sheet.declared(sheet.model, sheet.positions[:100])
+    with pytest.raises(ConfigError, match="recording"):
+        simulate_stack(stack, simulate(few, "rate_map", steps=10, rng=0))

@@ -1,0 +1,92 @@
+"""Even places on any region, frames, and weights seen through layers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+
+from devnet._core.errors import ConfigError
+from devnet._core.random import Key
+from devnet.sheet import Frames, Layer, Scaffold, Sheet, Stack, even_places
+from devnet.spec import LayerSpec, ScaffoldSpec, StackSpec, load_model
+
+SQUARE = ((0.0, 0.0), (8.0, 0.0), (8.0, 8.0), (0.0, 8.0))
+HOLE = ((3.0, 3.0), (3.0, 5.0), (5.0, 5.0), (5.0, 3.0))
+
+
+def scaffold(outline=SQUARE, holes=()):
+    return Scaffold.from_spec(ScaffoldSpec(outline=outline, holes=holes, seed_cell=(1.0, 1.0)))
+
+
+def test_a_square_gets_a_lattice():
+    places = even_places(scaffold(), 16)
+    np.testing.assert_allclose(places[:5], [[1, 1], [3, 1], [5, 1], [7, 1], [1, 3]])
+
+
+@pytest.mark.parametrize("count", [5, 60, 63])
+def test_any_region_gets_as_many_places_as_asked_for_evenly_and_inside(count):
+    region = scaffold(((0.0, 0.0), (12.0, 0.0), (8.0, 8.0), (0.0, 8.0)), (HOLE,))
+    places = even_places(region, count)
+    assert places.shape == (count, 2)
+    assert region.contains(places).all()
+    if count > 5:
+        nearest = cKDTree(places).query(places, k=2)[0][:, 1] / (region.area / count) ** 0.5
+        assert nearest.min() > 0.6
+        assert nearest.max() < 1.5
+    np.testing.assert_array_equal(places, even_places(region, count))
+
+
+def test_frames_are_cut_joined_and_put_in_another_order():
+    frames = Frames.of(np.array([0, 0, 2, 3]), np.array([4, 5, 6, 7]), 4)
+    assert [list(step) for step in frames] == [[4, 5], [], [6], [7]]
+    assert [list(step) for step in frames.part(2, 4)] == [[6], [7]]
+    assert [list(step) for step in Frames.join([frames.part(0, 1), frames.part(1, 4)])] == [
+        [4, 5],
+        [],
+        [6],
+        [7],
+    ]
+    assert [list(step) for step in frames.ordered(np.array([3, 1, 0, 2]))] == [[7], [], [4, 5], [6]]
+    assert frames.time().tolist() == [0, 0, 2, 3]
+
+
+@pytest.fixture(scope="module")
+def square_sheet():
+    model = load_model("raghavan2019_grown_pooling/small")
+    square = model.scaffold.replace(outline=SQUARE, holes=(), seed_cell=(1.0, 1.0))
+    return Sheet.declared(model.replace(scaffold=square), even_places(scaffold(), 100))
+
+
+def stack(square_sheet, shapes=((100, 9), (9, 4))):
+    layers = tuple(
+        Layer(
+            spec=LayerSpec(units=m),
+            positions=even_places(square_sheet.scaffold, m),
+            weights=np.random.default_rng(m).dirichlet(np.ones(n), m).T,
+            c=np.zeros(m),
+            maturity=1.0,
+            late_wins=np.ones(m, np.int64),
+        )
+        for n, m in shapes
+    )
+    dynamics = next(iter(square_sheet.model.dynamics.values()))
+    return Stack(
+        sheet=square_sheet, spec=StackSpec(layers={f"l{layer.units}": layer.spec for layer in layers}), dynamics=dynamics,
+        key=Key(0), backend="numba", field="exact", activity="waves", steps=1, layers=layers,
+    )  # fmt: skip
+
+
+def test_weights_seen_in_lower_layers_are_products_and_sum_to_one(square_sheet):
+    found = stack(square_sheet)
+    np.testing.assert_allclose(found.weights(3, 1), found.weights(2) @ found.weights(3))
+    np.testing.assert_allclose(found.weights(3, 1).sum(axis=0), 1.0)
+    assert found.places(1) is square_sheet.positions
+    assert len(found.places(3)) == 4
+    assert "100 -> 9 -> 4" in repr(found)
+    assert "9 units, 4 units" in found._repr_html_()
+
+
+def test_layers_that_do_not_fit_on_each_other_are_refused(square_sheet):
+    with pytest.raises(ConfigError, match="9 rows"):
+        stack(square_sheet, ((100, 9), (8, 4)))
