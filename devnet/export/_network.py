@@ -17,7 +17,7 @@ from devnet._core.arrays import frozen_array
 from devnet._core.errors import ConfigError
 from devnet._core.random import Key, as_key
 from devnet.sheet import Sheet
-from devnet.sheet.sampling import pool_matrix, receptive_fields, sampling_taps
+from devnet.sheet.sampling import difference_matrix, pool_matrix, sampling_taps
 
 CHUNK = 4096
 
@@ -27,7 +27,7 @@ class PoolingLayer(nn.Module):
     """Weighted sums over fixed receptive fields: ``y = x (W * mask)``, (N, n) -> (N, M).
 
     Attributes:
-        weight: Parameter (n, M), a unit's weights summing to 1. Frozen at first; ``requires_grad_()`` frees it.
+        weight: Parameter (n, M), a unit's weights summing to 1, or their magnitudes where they have signs. Frozen at first; ``requires_grad_()`` frees it.
         mask: Buffer (n, M), which cells belong to a unit's receptive field. Outside it a weight has no effect and
             no gradient, so a weight that is 0 there stays exactly 0.
     """
@@ -64,13 +64,14 @@ class GrownNetwork(nn.Module):
 
     Attributes:
         image_shape: (H, W), or None.
+        rectified: Units answer with max(0, sum), as units with signed weights do.
         hidden: Sizes of the read-out's hidden layers.
         classes: Number of outputs, or None where the pools are the output.
         key: Key of the read-out's initial weights.
         pool: The pools.
         readout: Linear layers with ReLU between them, or nothing.
         node_positions: Buffer (n, 2), places of the cells.
-        unit_positions: Buffer (M, 2), centers of the pools: means of their cells' places by weight.
+        unit_positions: Buffer (M, 2), centers of the pools: means of their cells' places by magnitude of weight.
         feature_mean: Buffer (M,), taken from each feature before the read-out; 0 until ``fit_scaling``.
         feature_scale: Buffer (M,), by which it is then divided; 1 until ``fit_scaling``.
         sample_pixel: Buffer (n, 4), pixels from which a cell takes its value, or None.
@@ -97,6 +98,7 @@ class GrownNetwork(nn.Module):
         *,
         image_shape: tuple[int, int] | None,
         taps: tuple[Int[np.ndarray, "n 4"], Float[np.ndarray, "n 4"]] | None,
+        rectified: bool,
         hidden: Sequence[int],
         classes: int | None,
         rng: Any,
@@ -109,6 +111,7 @@ class GrownNetwork(nn.Module):
 
         units = weight.shape[1]
         self.image_shape = image_shape
+        self.rectified = rectified
         self.hidden = tuple(hidden)
         self.classes = classes
         self.key = as_key(rng)
@@ -131,6 +134,7 @@ class GrownNetwork(nn.Module):
         sheet: Sheet,
         weights: Float[np.ndarray, "n M"],
         *,
+        rectified: bool = False,
         image_shape: tuple[int, int] | None = None,
         hidden: Sequence[int] = (),
         classes: int | None = None,
@@ -141,7 +145,9 @@ class GrownNetwork(nn.Module):
 
         Args:
             sheet: Where the cells are.
-            weights: (n, M), at least 0; they become pools as ``sheet.sampling.pool_matrix`` says.
+            weights: (n, M), at least 0; they become pools as ``sheet.sampling.pool_matrix`` says. Rectified units:
+                of either sign; scaled as ``sheet.sampling.difference_matrix`` says.
+            rectified: Units answer with max(0, sum).
             image_shape: (H, W) of images that are sampled at the cells, or None.
             hidden: Sizes of the read-out's hidden layers (ReLU); none: a linear read-out.
             classes: Number of outputs of the read-out; None: the pools are the output.
@@ -154,10 +160,14 @@ class GrownNetwork(nn.Module):
         Raises:
             ConfigError: A wrong shape, size or type; no unit or a unit without weights; hidden layers without classes.
         """
-        weights = frozen_array("weights", weights, np.float64, (sheet.n, None), low=0)
+        weights = frozen_array(
+            "weights", weights, np.float64, (sheet.n, None), **({} if rectified else {"low": 0})
+        )
         if not weights.shape[1] or not weights.any(axis=0).all():
             raise ConfigError(
-                "weights", "no unit, or a unit without any weight", "weights above 0 for each unit"
+                "weights",
+                "no unit, or a unit without any weight",
+                "at least one weight other than 0 for each unit",
             )
         hidden = tuple(hidden)
         for name, sizes in (("hidden", hidden), ("classes", () if classes is None else (classes,))):
@@ -172,7 +182,7 @@ class GrownNetwork(nn.Module):
         dtype = torch.float32 if dtype is None else dtype
         if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
             raise ConfigError("dtype", dtype, "a floating-point type of torch")
-        matrix = pool_matrix(weights)
+        matrix = difference_matrix(weights) if rectified else pool_matrix(weights)
         shape = None
         taps = None
         if image_shape is not None:
@@ -180,9 +190,10 @@ class GrownNetwork(nn.Module):
             shape = (int(image_shape[0]), int(image_shape[1]))
         return cls(
             matrix,
-            receptive_fields(weights),
+            matrix != 0,
             sheet.positions,
-            matrix.T @ sheet.positions,
+            np.abs(matrix).T @ sheet.positions,
+            rectified=rectified,
             image_shape=shape,
             taps=taps,
             hidden=tuple(int(size) for size in hidden),
@@ -207,7 +218,7 @@ class GrownNetwork(nn.Module):
         )
 
     def features(self, x: Float[Tensor, "N ..."]) -> Float[Tensor, "N M"]:
-        """Return what the units see, unscaled: equal to ``sheet.sampling.pool_features``.
+        """Return what the units answer, unscaled: ``sheet.sampling``'s ``pool_features`` or ``rectified_features``.
 
         Args:
             x: Values at the cells (N, n), or images.
@@ -221,12 +232,15 @@ class GrownNetwork(nn.Module):
         if self.image_shape is None:
             if x.ndim != 2 or x.shape[1] != self.pool.mask.shape[0]:
                 raise ConfigError("x", f"tensor of shape {tuple(x.shape)}", f"(N, {self.pool.mask.shape[0]})")
-            return self.pool(x)
+            return self._answer(self.pool(x))
         height, width = self.image_shape
         if tuple(x.shape[1:]) not in ((height, width), (1, height, width), (height * width,)):
             allowed = f"images (N, {height}, {width}), (N, 1, {height}, {width}) or (N, {height * width})"
             raise ConfigError("x", f"tensor of shape {tuple(x.shape)}", allowed)
-        return x.flatten(1) @ self.image_matrix
+        return self._answer(x.flatten(1) @ self.image_matrix)
+
+    def _answer(self, pooled: Float[Tensor, "N M"]) -> Float[Tensor, "N M"]:
+        return torch.relu(pooled) if self.rectified else pooled
 
     def forward(self, x: Float[Tensor, "N ..."]) -> Float[Tensor, "N out"]:
         """Return the read-out's outputs (logits), or the scaled features where there is no read-out."""

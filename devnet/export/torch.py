@@ -37,7 +37,8 @@ def to_torch(
     """Turn a wiring into a PyTorch module: sampler of images, pools, read-out.
 
     Args:
-        wiring: Weights from the cells of a sheet to units; they become pools as ``sheet.sampling.pool_matrix`` says.
+        wiring: Weights from the cells of a sheet to units; they become pools as ``sheet.sampling.pool_matrix`` says, or
+            rectified units where the rule that wired them gives weights signs.
         image_shape: (H, W) of images that are sampled at the cells, or None for inputs that hold a value a cell.
         hidden: Sizes of the read-out's hidden layers (ReLU); none: a linear read-out.
         classes: Number of outputs of the read-out; None: the pools are the output.
@@ -57,6 +58,7 @@ def to_torch(
     return GrownNetwork.from_weights(
         wiring.sheet,
         wiring.weights,
+        rectified=wiring.learning.rule.signed,
         image_shape=image_shape,
         hidden=hidden,
         classes=classes,
@@ -88,6 +90,7 @@ def save_network(module: GrownNetwork, path: str | Path) -> None:
     metadata = {
         "architecture": "GrownNetwork",
         "image_shape": None if module.image_shape is None else list(module.image_shape),
+        "rectified": module.rectified,
         "hidden": list(module.hidden),
         "classes": module.classes,
         "dtype": names[module.pool.weight.dtype],
@@ -126,6 +129,7 @@ def load_network(path: str | Path) -> GrownNetwork:
         arrays["unit_positions"],
         image_shape=plan["image_shape"],
         taps=taps,
+        rectified=plan["rectified"],
         hidden=plan["hidden"],
         classes=plan["classes"],
         rng=Key(plan["key"]),
@@ -149,6 +153,7 @@ def _plan(path: str | Path, metadata: dict[str, Any]) -> dict[str, Any]:
     good = (
         metadata.get("architecture") == "GrownNetwork"
         and (shape is None or (_sizes(shape) and len(shape) == 2))
+        and type(metadata.get("rectified", False)) is bool
         and _sizes(hidden)
         and (not hidden if classes is None else _sizes([classes]))
         and metadata.get("dtype") in list(_types())
@@ -159,7 +164,12 @@ def _plan(path: str | Path, metadata: dict[str, Any]) -> dict[str, Any]:
     )
     if not good:
         raise CorruptFileError(f"{path}: metadata: no architecture that this devnet knows")
-    return {**metadata, "image_shape": None if shape is None else tuple(shape), "hidden": tuple(hidden or ())}
+    return {
+        "rectified": False,
+        **metadata,
+        "image_shape": None if shape is None else tuple(shape),
+        "hidden": tuple(hidden or ()),
+    }
 
 
 def _sizes(value: Any) -> bool:

@@ -28,7 +28,7 @@ from devnet.dynamics.plasticity.base import total
 from devnet.growth import grow
 from devnet.organization.organize import CHUNK
 from devnet.sheet import Sheet, Wiring
-from devnet.spec import LearningSpec, ModelSpec, RuleSpec
+from devnet.spec import LearningSpec, ModelSpec
 from devnet.waves import named
 
 
@@ -63,6 +63,10 @@ def grow_and_organize(
     sheet = model if isinstance(model, Sheet) else grow(model, rng=key.child("grow"))
     learning = named("learning", sheet.model.learning, spec)
     length = steps if steps is not None else learning.steps
+    if learning.rule.signed:
+        raise ConfigError(
+            "spec.rule", learning.rule.rule, "a rule of pools: newcomers start at the mean weight"
+        )
     if sheet.m == 0:
         raise ConfigError("model", sheet, "one whose sheet has layer-II units")
     if steps_per_sweep < 1 or length < sheet.sweeps * steps_per_sweep:
@@ -129,7 +133,7 @@ def _none(first: Learner) -> Learner:
     return Learner.of(first.weights[:1, :0].copy(), first.thresholds[:0].copy(), first.places[:1])
 
 
-def _join(state: State, model: SheetModel, first: Learner, m: int, rule: RuleSpec) -> None:
+def _join(state: State, model: SheetModel, first: Learner, m: int, rule: Any) -> None:
     """Let cells and units join a running state until it has those of ``model`` and m units."""
     learner = state.learner
     if learner is None:

@@ -246,7 +246,7 @@ class Wiring:
         activity: ``"waves"``, ``"waves while growing"``, ``"noise"`` for the control in which uncoupled cells fire by
             noise alone, or ``"replay"`` of a recording.
         steps: Steps of learning.
-        weights: (n, M), at least 0.
+        weights: (n, M), at least 0 unless the rule's weights have signs.
         initial_weights: (n, M), before the first step.
         thresholds: (M,), the units' thresholds c.
         wins: (M,), learning events won.
@@ -273,8 +273,9 @@ class Wiring:
 
     def __post_init__(self) -> None:
         n, units = self.sheet.n, self.weights.shape[-1]
-        _freeze(self, "weights", np.float64, (n, units), low=0)
-        _freeze(self, "initial_weights", np.float64, (n, units), low=0)
+        bounds = {} if self.learning.rule.signed else {"low": 0}
+        _freeze(self, "weights", np.float64, (n, units), **bounds)
+        _freeze(self, "initial_weights", np.float64, (n, units), **bounds)
         _freeze(self, "thresholds", np.float64, (units,))
         _freeze(self, "wins", np.int64, (units,), low=0)
         _freeze(self, "late_wins", np.int64, (units,), low=0)
@@ -282,7 +283,7 @@ class Wiring:
         if self.snapshots is None:
             object.__setattr__(self, "snapshots", np.empty((0, n, units), np.float32))
         _freeze(self, "snapshot_steps", np.int64, (k,), low=0)
-        _freeze(self, "snapshots", np.float32, (k, n, units), low=0)
+        _freeze(self, "snapshots", np.float32, (k, n, units), **bounds)
 
     @property
     def units(self) -> int:

@@ -13,20 +13,21 @@ from devnet._core.errors import ConfigError
 from devnet.sheet.nouns import Sheet
 
 FIELD_SHARE = 0.5
-"""A cell belongs to a unit's receptive field when its weight is at least this share of the unit's largest."""
+"""A cell belongs to a unit's receptive field when its weight is at least this share of the unit's largest, either sign."""
 
 
 def receptive_fields(weights: Float[np.ndarray, "n M"]) -> Bool[np.ndarray, "n M"]:
-    """Say which cells belong to which unit's receptive field: ``w_ij >= max_i(w_ij) / 2``.
+    """Say which cells belong to which unit's receptive field: ``|w_ij| >= max_i |w_ij| / 2``.
 
     Args:
-        weights: (n, M), at least 0.
+        weights: (n, M).
 
     Returns:
         (n, M); the column of a unit without any weight is empty.
     """
-    largest = weights.max(axis=0)
-    return (weights >= FIELD_SHARE * largest) & (largest > 0)
+    strength = np.abs(weights)
+    largest = strength.max(axis=0)
+    return (strength >= FIELD_SHARE * largest) & (largest > 0)
 
 
 def pool_matrix(weights: Float[np.ndarray, "n M"]) -> Float[np.ndarray, "n M"]:
@@ -59,6 +60,34 @@ def pool_features(
         (N, M).
     """
     return values @ pool_matrix(weights)
+
+
+def difference_matrix(weights: Float[np.ndarray, "n M"]) -> Float[np.ndarray, "n M"]:
+    """Return signed weights, all of them kept, at the scale at which a unit's answers are those of an average.
+
+    Args:
+        weights: (n, M), of either sign.
+
+    Returns:
+        (n, M), float64: ``w_ij / sum_i |w_ij|``; a unit without any weight keeps a column of zeros.
+    """
+    total = np.abs(weights).sum(axis=0)
+    return weights / np.where(total > 0, total, 1.0)
+
+
+def rectified_features(
+    values: Float[np.ndarray, "N n"], weights: Float[np.ndarray, "n M"]
+) -> Float[np.ndarray, "N M"]:
+    """Return what units with signed weights answer: ``max(0, values @ difference_matrix(weights))``.
+
+    Args:
+        values: (N, n), one row an example.
+        weights: (n, M), of either sign.
+
+    Returns:
+        (N, M).
+    """
+    return np.maximum(values @ difference_matrix(weights), 0.0)
 
 
 def sampling_taps(

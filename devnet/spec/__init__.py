@@ -17,7 +17,9 @@ from devnet.spec._parts import StudySpec as StudySpec
 from devnet.spec._rules import CompetitionSpec as CompetitionSpec
 from devnet.spec._rules import HebbianWTASpec as HebbianWTASpec
 from devnet.spec._rules import PairSTDPSpec as PairSTDPSpec
+from devnet.spec._rules import PlasticSpec as PlasticSpec
 from devnet.spec._rules import RuleSpec as RuleSpec
+from devnet.spec._rules import TemporalDifferenceSpec as TemporalDifferenceSpec
 from devnet.spec._rules import TripletSTDPSpec as TripletSTDPSpec
 from devnet.spec._scaffold import ScaffoldSpec as ScaffoldSpec
 from devnet.spec._scaffold import region_problems as region_problems

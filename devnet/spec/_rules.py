@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
-from devnet.spec._base import ASSUMED, G19, Spec, quantity
+from devnet.spec._base import ASSUMED, G19, Spec, quantity, refuse
 
 PFISTER = "assumed; as we remember Pfister & Gerstner 2006, table 4, not checked"
 
 
-class CompetitionSpec(Spec):
-    """What every rule with a winner has: initial weights, thresholds, recruitment. Defaults are G19's.
+class PlasticSpec(Spec):
+    """What is learned: weights of at least 0 whose sum may be kept, or weights of both signs.
+
+    Attributes:
+        signed: Whether weights have signs; a unit then starts as N(0, 1) at length 1.
+    """
+
+    signed: ClassVar[bool] = False
+
+
+class CompetitionSpec(PlasticSpec):
+    """What every rule of pools has: initial weights, thresholds, recruitment. Defaults are G19's.
 
     The two gates, ``min_active`` and ``max_spread``, are ours; their defaults keep them open. G19 learns whenever
     a node fires, which is ``min_active`` = 1.
@@ -104,6 +114,42 @@ class TripletSTDPSpec(TimingSpec):
     tau_y: float = quantity(125.0, "steps", PFISTER, gt=0)
 
 
+class TemporalDifferenceSpec(PlasticSpec):
+    """Units that learn how waves move, by differences in time of what fires; all ours.
+
+    The law stands in ``dynamics.plasticity.temporal_difference``.
+    """
+
+    signed: ClassVar[bool] = True
+    rule: Literal["temporal_difference"] = "temporal_difference"
+    order: Literal["first", "second", "both"] = Field(
+        default="first",
+        description="leading less trailing edge; front and back less middle, and the reverse; all three in turn",
+    )
+    every: int = quantity(2, "steps", ASSUMED, ge=1, description="steps from frame to frame")
+    delay: int = quantity(8, "steps", ASSUMED, ge=1, le=10_000, description="a multiple of ``every``")
+    eta: float = quantity(0.4, "1", ASSUMED, gt=0, le=1, description="rate of a unit that has not won yet")
+    eta_end: float = quantity(0.04, "1", ASSUMED, gt=0, le=1, description="rate after many wins")
+    eta_wins: float = quantity(100.0, "wins", ASSUMED, gt=0, description="wins in which it falls by e")
+    c_plus: float = quantity(0.03, "1", ASSUMED, ge=0, description="rise of the winner's threshold")
+    c_decay: float = quantity(0.05, "1/events", ASSUMED, ge=0, lt=1, description="c_j -= c_j c_decay / M")
+    min_active: int = quantity(8, "nodes", ASSUMED, ge=1, description="learn only when so many nodes fire")
+    max_spread: float = quantity(
+        0.0, "r_o", ASSUMED, ge=0, description="as in the rules of pools: largest rms radius; 0: any"
+    )
+
+    @property
+    def memory(self) -> int:
+        """Frames that must be remembered, the present one included."""
+        return 2 * self.delay // self.every + 1
+
+    @model_validator(mode="after")
+    def _whole_frames(self) -> Self:
+        if self.delay % self.every:
+            raise refuse("rule", [(("delay",), self.delay, f"a multiple of every, which is {self.every}")])
+        return self
+
+
 def or_own(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     """Let a spec of a user's own class through; everything else must be a built-in part.
 
@@ -118,6 +164,8 @@ def or_own(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 
 
 RuleSpec = Annotated[
-    Annotated[HebbianWTASpec | PairSTDPSpec | TripletSTDPSpec, Field(discriminator="rule")],
+    Annotated[
+        HebbianWTASpec | PairSTDPSpec | TripletSTDPSpec | TemporalDifferenceSpec, Field(discriminator="rule")
+    ],
     WrapValidator(or_own),
 ]

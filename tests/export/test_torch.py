@@ -18,7 +18,14 @@ from devnet.export import GrownNetwork, PoolingLayer, load_network, save_network
 from devnet.io import read_tensors, write_tensors
 from devnet.organization import controls, organize
 from devnet.sheet import Sheet, Wiring
-from devnet.sheet.sampling import pool_features, pool_matrix, receptive_fields, sampling_matrix
+from devnet.sheet.sampling import (
+    pool_features,
+    pool_matrix,
+    receptive_fields,
+    rectified_features,
+    sampling_matrix,
+)
+from devnet.spec import LearningSpec, TemporalDifferenceSpec
 
 
 @pytest.fixture(scope="module")
@@ -313,3 +320,40 @@ else:
     raise SystemExit("no error")
 """
     subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[2])
+
+
+@pytest.fixture(scope="module")
+def moving(sheet: Sheet) -> Wiring:
+    learning = LearningSpec(dynamics="rate_map", rule=TemporalDifferenceSpec(), steps=2048, units=5)
+    return organize(sheet, learning, rng=0)
+
+
+def test_units_that_learn_motion_become_rectified_units_with_signs(moving: Wiring, tmp_path: Path) -> None:
+    assert (moving.weights < 0).any()
+    module = to_torch(moving, image_shape=(8, 8), classes=3, rng=0, dtype=torch.float64)
+    assert module.rectified
+    batch = images()
+    values = (sampling_matrix(moving.sheet, (8, 8)) @ batch.reshape(6, -1).T).T
+    expected = rectified_features(values, moving.weights)
+    assert (expected == 0).any()
+    assert (expected > 0).any()
+    assert np.abs(module.features(torch.tensor(batch)).numpy() - expected).max() < 1e-12
+    assert np.abs(module.unit_positions.numpy() - 7.5).max() < 7.5
+    save_network(module, tmp_path / "motion.dn")
+    again = load_network(tmp_path / "motion.dn")
+    assert again.rectified
+    assert torch.equal(again(torch.tensor(batch)), module(torch.tensor(batch)))
+
+
+def test_signs_are_refused_where_units_average(sheet: Sheet) -> None:
+    with pytest.raises(ConfigError, match=r"weights"):
+        GrownNetwork.from_weights(sheet, -np.ones((sheet.n, 2)))
+
+
+def test_a_file_that_says_rectified_in_other_words_is_corrupt(moving: Wiring, tmp_path: Path) -> None:
+    path = tmp_path / "motion.dn"
+    save_network(to_torch(moving), path)
+    arrays, metadata = read_tensors(path, "network")
+    write_tensors(path, arrays, "network", metadata | {"rectified": "yes"})
+    with pytest.raises(CorruptFileError, match="architecture"):
+        load_network(path)

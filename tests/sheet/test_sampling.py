@@ -9,7 +9,15 @@ from hypothesis.extra.numpy import arrays
 from devnet._core.errors import ConfigError
 from devnet._core.random import Key
 from devnet.sheet import Sheet
-from devnet.sheet.sampling import pool_features, pool_matrix, receptive_fields, sampling_matrix, sampling_taps
+from devnet.sheet.sampling import (
+    difference_matrix,
+    pool_features,
+    pool_matrix,
+    receptive_fields,
+    rectified_features,
+    sampling_matrix,
+    sampling_taps,
+)
 
 
 def at(sheet: Sheet, positions: list[tuple[float, float]]) -> Sheet:
@@ -94,3 +102,11 @@ def test_pools_sum_to_one_or_to_nothing(weights: np.ndarray) -> None:
     assert np.array_equal(matrix > 0, receptive_fields(weights))
     # A unit's scale does not matter.
     assert pool_matrix(4 * weights) == pytest.approx(matrix)
+
+
+def test_units_with_signs_keep_every_weight_and_answer_only_above_zero() -> None:
+    weights = np.array([[3.0, 0.0], [-1.0, 0.0], [0.0, 0.0]])
+    assert difference_matrix(weights).tolist() == [[0.75, 0], [-0.25, 0], [0, 0]]
+    assert receptive_fields(-weights).tolist() == [[True, False], [False, False], [False, False]]
+    values = np.array([[4.0, 4.0, 1.0], [0.0, 4.0, 1.0]])
+    assert rectified_features(values, weights).tolist() == [[2, 0], [0, 0]]

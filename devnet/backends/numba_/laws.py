@@ -8,7 +8,7 @@ from numba.extending import overload, register_jitable
 
 from devnet.backends.numba_.sums import sum_rows
 from devnet.dynamics import adaptive_leaky, base, izhikevich, rate_map
-from devnet.dynamics.plasticity import hebbian_wta, stdp
+from devnet.dynamics.plasticity import hebbian_wta, stdp, temporal_difference
 
 REFRESH = 1024
 """At every step number that this divides, field and drives are summed afresh and scales folded into the weights.
@@ -36,6 +36,8 @@ izh_fires, izh_advance = law(izhikevich.fires), law(izhikevich.advance)
 leaky_fires, leaky_advance = law(adaptive_leaky.fires), law(adaptive_leaky.advance)
 map_fires, map_advance = law(rate_map.fires), law(rate_map.advance)
 hebbian, stdp_rule = law(hebbian_wta.kernel), law(stdp.kernel)
+difference = register_jitable(temporal_difference.difference)
+turn = register_jitable(temporal_difference.kernel)
 
 
 # Stand-ins: `kernels.customized` puts a user's own law in their place.
@@ -121,10 +123,16 @@ def _spread(places, firing):
 
 
 @register_jitable
+def _is_open(firing, places, min_active, max_spread):
+    """Say whether a step teaches: enough cells fire, and not too far apart."""
+    return len(firing) >= min_active and (max_spread == 0.0 or _spread(places, firing) <= max_spread**2)
+
+
+@register_jitable
 def _compete(firing, drives, scale, thresholds, peak, places, min_active, max_spread):
     """Return the winner and its drive, -1 and 0 where learning is gated; keep the largest drives."""
     winner, y = -1, 0.0
-    if len(firing) >= min_active and (max_spread == 0.0 or _spread(places, firing) <= max_spread**2):
+    if _is_open(firing, places, min_active, max_spread):
         best = -np.inf
         for j in range(len(thresholds)):
             drive = scale[j] * drives[j]
@@ -136,9 +144,30 @@ def _compete(firing, drives, scale, thresholds, peak, places, min_active, max_sp
 
 
 @register_jitable
+def _recruit(wins, thresholds, peak, least, divisor):
+    """Lower the thresholds of units with few wins."""
+    for j in range(len(wins)):
+        if wins[j] < least:
+            thresholds[j] = peak[j] / divisor
+
+
+@register_jitable
+def _learn_motion(now, firing, learner, r):
+    """Take a frame where one is due."""
+    _, _, _, weights, thresholds, wins, peak, pre, _, places = learner
+    every = int(r[2])
+    if now % every == 0:
+        e = difference(now // every, _is_open(firing, places, r[0], r[1]), firing, pre, r)
+        turn(e, weights, thresholds, wins, peak, r)
+
+
+@register_jitable
 def learn(now, firing, changed, signs, rule, learner, r):
     """Take the learning part of one step: drives, competition, the rule, thresholds, recruitment."""
     drives, scale, stored_sum, weights, thresholds, wins, peak, pre, post, places = learner
+    if rule == 2:  # learns from differences in time, not from who fires now
+        _learn_motion(now, firing, learner, r)
+        return
     total, min_active, recruit_every, recruit_wins, recruit_divisor, c_plus, c_decay, max_spread = r[:8]
     units = len(thresholds)
     afresh = now % REFRESH == 0
@@ -166,6 +195,4 @@ def learn(now, firing, changed, signs, rule, learner, r):
         thresholds[winner] += c_plus * rise
         wins[winner] += 1
     if recruit_every > 0 and (now + 1) % recruit_every == 0:
-        for j in range(units):
-            if wins[j] < recruit_wins:
-                thresholds[j] = peak[j] / recruit_divisor
+        _recruit(wins, thresholds, peak, recruit_wins, recruit_divisor)

@@ -2,6 +2,7 @@
 
 from devnet.dynamics.plasticity import hebbian_wta as hebbian_wta
 from devnet.dynamics.plasticity import stdp as stdp
+from devnet.dynamics.plasticity import temporal_difference as temporal_difference
 from devnet.dynamics.plasticity.base import Learner as Learner
 from devnet.dynamics.plasticity.base import Rule as Rule
 from devnet.dynamics.plasticity.base import register as register

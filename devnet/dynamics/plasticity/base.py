@@ -15,7 +15,9 @@ from jaxtyping import Float, Int
 
 from devnet._core.random import Key
 from devnet._core.registry import Registry
-from devnet.spec import RuleSpec
+from devnet.spec import HebbianWTASpec, PairSTDPSpec, RuleSpec, TemporalDifferenceSpec, TripletSTDPSpec
+
+PoolSpec = HebbianWTASpec | PairSTDPSpec | TripletSTDPSpec
 
 
 @dataclass
@@ -27,7 +29,7 @@ class Learner:
         thresholds: (M,), c.
         wins: (M,), events won.
         peak: (M,), largest drive y so far.
-        pre: (2, n), traces of the cells' spikes, fast and slow, for rules that have them.
+        pre: (rows, n), what a rule remembers of the cells: traces of their spikes, fast and slow, or frames.
         post: (2, M), traces of the units' spikes, fast and slow.
         places: (n, d), places of the cells in space in units of r_o, for the gate on spread.
     """
@@ -36,7 +38,7 @@ class Learner:
     thresholds: Float[np.ndarray, " M"]
     wins: Int[np.ndarray, " M"]
     peak: Float[np.ndarray, " M"]
-    pre: Float[np.ndarray, "2 n"]
+    pre: Float[np.ndarray, "rows n"]
     post: Float[np.ndarray, "2 M"]
     places: Float[np.ndarray, "n d"]
 
@@ -70,7 +72,8 @@ class Rule:
         constants: ``(spec, n, units) -> r``: what ``kernel`` needs, behind the ``shared_constants``.
         learn: The law: ``(spec, learner, firing, step)``, in place, in plain NumPy.
         kernel: The same for one cell and unit at a time, in the subset of Python that numba compiles:
-            ``(firing, winner, drive, drives, scale, stored_sum, weights, thresholds, pre, post, r) -> won``.
+            ``(firing, winner, drive, drives, scale, stored_sum, weights, thresholds, pre, post, r) -> won``. The
+            units of ``temporal_difference`` do not compete by who fires now, and its kernel has other arguments.
     """
 
     name: str
@@ -84,7 +87,7 @@ SHARED = 9
 """Number of constants that every rule has in front of its own."""
 
 
-def shared_constants(spec: RuleSpec, n: int) -> list[float]:
+def shared_constants(spec: PoolSpec, n: int) -> list[float]:
     """Return (total, min_active, recruit_every, recruit_wins, recruit_divisor, c_plus, c_decay, max_spread, afresh).
 
     The last says that the rule changes weights otherwise than by scale, so that drives are summed afresh.
@@ -102,7 +105,7 @@ def shared_constants(spec: RuleSpec, n: int) -> list[float]:
     ]
 
 
-def total(spec: RuleSpec, n: int) -> float:
+def total(spec: PoolSpec, n: int) -> float:
     """Return the sum at which each unit's weights start, and are kept where the rule keeps one."""
     return spec.weight if spec.norm == "sum" else spec.weight * n
 
@@ -124,9 +127,16 @@ def start(
         weights: (n, M), weights to go on from instead; each unit needs one above 0.
 
     Returns:
-        w ~ N(1, weight_cv^2), negative draws set to 0, each unit rescaled; c ~ N(c_mean, c_sd^2).
+        w ~ N(1, weight_cv^2), negative draws set to 0, each unit rescaled; c ~ N(c_mean, c_sd^2). Weights with signs:
+        w ~ N(0, 1), each unit at length 1; c = 0.
     """
     n = len(places)
+    if isinstance(spec, TemporalDifferenceSpec):
+        columns = [key.stream("weights").normal(j, n).astype(np.float64) for j in range(units)]
+        first = np.stack(columns, axis=1) if weights is None else weights
+        learner = Learner.of(first / np.sqrt((first**2).sum(axis=0)), np.zeros(units), places)
+        learner.pre = np.zeros((spec.memory, n))
+        return learner
     if weights is not None:
         first = weights
     else:
@@ -138,15 +148,28 @@ def start(
     return Learner.of(first, spec.c_mean + spec.c_sd * normal, places)
 
 
-def compete(spec: RuleSpec, learner: Learner, firing: Int[np.ndarray, " k"]) -> tuple[int, float] | None:
-    """Return the winner and its drive y, or None where learning is gated; keep the largest drives.
+def is_open(spec: RuleSpec, learner: Learner, firing: Int[np.ndarray, " k"]) -> bool:
+    """Say whether a step teaches.
 
-    The gate: at least ``min_active`` cells fire and, where ``max_spread`` is set, their rms radius is at most that
-    many r_o. One bump has about half an r_o; two bumps at once, which are rare, would teach one unit two places.
+    One bump has an rms radius of about half an r_o; two bumps at once, which are rare, would teach one unit two places.
+
+    Args:
+        spec: The rule.
+        learner: Knows the cells' places.
+        firing: Cells that fire in this step.
+
+    Returns:
+        Whether at least ``min_active`` cells fire and, where ``max_spread`` is set, within that many r_o.
     """
     if len(firing) < spec.min_active:
-        return None
-    if spec.max_spread > 0 and np.var(learner.places[firing], axis=0).sum() > spec.max_spread**2:
+        return False
+    limit = spec.max_spread**2
+    return limit == 0 or bool(np.var(learner.places[firing], axis=0).sum() <= limit)
+
+
+def compete(spec: PoolSpec, learner: Learner, firing: Int[np.ndarray, " k"]) -> tuple[int, float] | None:
+    """Return the winner and its drive y, or None where learning is gated; keep the largest drives."""
+    if not is_open(spec, learner, firing):
         return None
     drive = learner.weights[firing].sum(axis=0)
     np.maximum(learner.peak, drive, out=learner.peak)
@@ -161,7 +184,7 @@ def won(spec: RuleSpec, learner: Learner, k: int, rise: float) -> None:
     learner.wins[k] += 1
 
 
-def recruit(spec: RuleSpec, learner: Learner, step: int) -> None:
+def recruit(spec: PoolSpec, learner: Learner, step: int) -> None:
     """Every ``recruit_every`` steps give units with few wins the threshold peak / ``recruit_divisor`` (G19)."""
     if spec.recruit_every and (step + 1) % spec.recruit_every == 0:
         rare = learner.wins < spec.recruit_wins
