@@ -1,10 +1,10 @@
-"""Commands that make run folders and go on with them."""
+"""Commands that make run folders, go on with them, list and check them."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,26 +12,80 @@ from devnet.cli.options import Model, Seed
 
 app = typer.Typer()
 
+Data = Annotated[str | None, typer.Option(help="Image set: digits, mnist, fashion-mnist or cifar10.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Replicates at a time; the number of cores by default.")
+]
+Every = Annotated[float, typer.Option(min=0, help="Seconds between two checkpoints: what a kill may cost.")]
+Run = Annotated[Path, typer.Argument(help="Run folder that `devnet run` wrote.")]
+
 
 @app.command()
 def run(
     model: Model,
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder: new, empty, or one to go on with.")],
     seed: Seed = 0,
-    data: Annotated[
-        str | None, typer.Option(help="Image set: digits, mnist, fashion-mnist or cifar10.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Replicates at a time; the number of cores by default.")
-    ] = None,
+    data: Data = None,
+    workers: Workers = None,
+    every: Every = 60.0,
 ) -> None:
-    """Do it all: grow, simulate, organize, export, read out, take paths, report. Goes on where it was stopped."""
+    """Do it all: grow, simulate, organize, export, read out, take paths, report. Goes on where it was stopped.
+
+    Ctrl-C, SIGTERM and SIGUSR1 keep the state and end with code 75.
+    """
+    from devnet._core import stopping
+
+    with stopping.on_signals():
+        from devnet.study import run_model
+
+        start = time.perf_counter()
+        summary = run_model(model, out, rng=seed, data=data, workers=workers, every=every)
+    _show(summary, out, start)
+
+
+@app.command()
+def resume(run: Run, workers: Workers = None, every: Every = 60.0) -> None:
+    """Go on with a run that was stopped or killed; it ends as if it never had been. A finished run stays as it is."""
+    from devnet._core import stopping
+
+    with stopping.on_signals():
+        from devnet.study import resume_run
+
+        start = time.perf_counter()
+        summary = resume_run(run, workers=workers, every=every)
+    _show(summary, run, start)
+
+
+def _show(summary: dict[str, Any], out: Path, start: float) -> None:
     from rich.console import Console
 
-    from devnet.study import run_model, tables
+    from devnet.study import tables
 
-    start = time.perf_counter()
-    summary = run_model(model, out, rng=seed, data=data, workers=workers)
     seconds = time.perf_counter() - start  # of this call; the summary has those of every stage, kept ones too
     Console().print(tables(summary))
     typer.echo(f"\n{seconds:.0f} s\nreport: {out / 'report.html'}\nnumbers: {out / 'summary.json'}")
+
+
+@app.command()
+def runs(
+    folder: Annotated[Path, typer.Argument(help="Where to look; folders in folders too.")] = Path("runs"),
+) -> None:
+    """List runs: model, key, state, how far they are, size, last change."""
+    from devnet.study.listing import listed
+
+    found = listed(folder)
+    for one in found:
+        typer.echo(
+            f"{one.path!s:<32} {one.model:<36} {one.state:<11} {one.percent:>3} %  {one.size / 1e6:>8.1f} MB  "
+            f"{one.changed:%Y-%m-%d %H:%M}  {one.stage}"
+        )
+    if not found:
+        typer.echo(f"{folder}: no runs")
+
+
+@app.command()
+def verify(run: Run) -> None:
+    """Check every file of a run against its SHA-256."""
+    from devnet.io import verify as check
+
+    typer.echo(f"{run}: {check(run)} files as they were written")

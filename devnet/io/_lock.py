@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -48,9 +49,27 @@ def locked(folder: Path) -> Generator[None]:
         os.close(descriptor)
 
 
+def held(folder: Path) -> bool:
+    """Say whether another process holds a folder's lock at this moment."""
+    import fcntl
+
+    try:
+        descriptor = os.open(folder / NAME, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _take(path: Path) -> int:
     import fcntl
 
+    tries = 5  # one that only looks, as `held`, holds it for a moment
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -60,6 +79,13 @@ def _take(path: Path) -> int:
                     os.ftruncate(descriptor, 0)
                     os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
                     return descriptor
+        except BlockingIOError:
+            tries -= 1
+            if tries:
+                time.sleep(0.02)
+            else:
+                os.close(descriptor)
+                raise
         except BaseException:
             os.close(descriptor)
             raise

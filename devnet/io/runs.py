@@ -257,6 +257,11 @@ def read_run(path: str | Path) -> tuple[ModelSpec, dict[str, Any]]:
         raise CorruptFileError(f"{config}: cannot be read back ({error})") from None
 
 
+def busy(path: str | Path) -> bool:
+    """Say whether a process is at work in a run folder at this moment."""
+    return _lock.held(Path(path))
+
+
 def artefacts(path: str | Path) -> dict[str, str]:
     """Return SHA-256 by name of what a finished run declares to be a function of its model and key.
 

@@ -68,6 +68,11 @@ REPEATABLE = STAGES[:-1]
 """Those whose files are functions of model and key alone; the page also tells times."""
 
 
+def shares() -> dict[str, int]:
+    """Return about how many per cent of a run's time each stage takes, in order."""
+    return {step.name: step.share for step in (*STEPS, _REPORT)}
+
+
 def run_model(
     model: str | Path | ModelSpec,
     out: str | Path,
@@ -145,7 +150,7 @@ def resume_run(path: str | Path, *, workers: int | None = None, every: float = E
 
 
 def _run(plan: Plan, run: RunFolder) -> dict[str, Any]:
-    with task("run", sum(step.share for step in (*STEPS, _REPORT))) as tick:
+    with task("run", sum(shares().values())) as tick:
         for step in STEPS:
             _do(plan, run, step)
             tick(step.share)

@@ -1,10 +1,9 @@
-"""Processes killed without warning at random moments: files stay whole, and a run goes on to its end."""
+"""Processes killed without warning at random moments: files stay whole, and a run goes on to the very same end."""
 
-import json
+import importlib.util
 import os
 import random
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -12,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from devnet.io import read_tensors, verify, write_bytes
+from devnet.io import artefacts, verify, write_bytes
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+pytest.importorskip("torch")
 
 WRITER = """
 import itertools, sys
@@ -25,51 +25,27 @@ for i in itertools.count():
         print("writing", flush=True)
 """
 
-RUN = """
-import sys
-from devnet.io import write_text
-from devnet.spec import load_model
-from devnet.study import networks, paths, run_model
-from devnet.viz import report
 
-if __name__ == "__main__":
-    networks.TRAIN_STEPS, paths.SPARSIFY_STEPS, paths.BASELINE_STEPS = 150, 40, 40
-    report.write_report = lambda folder: write_text(folder / "report.html", "<!doctype html>")
-    model = load_model("raghavan2019_grown_pooling/small")
-    square = {"outline": ((0, 0), (10, 0), (10, 10), (0, 10)), "holes": (), "seed_cell": (5, 5)}
-    model = model.replace(
-        name="tiny",
-        scaffold=model.scaffold.replace(**square),
-        learning={name: part.replace(steps=2048) for name, part in model.learning.items()},
-        readout=model.readout.replace(units_small=(9,), train_images=400),
-        path=model.path.replace(units=9, hidden=20),
-        study=model.study.replace(seeds=1, path_seeds=1, wave_steps=256),
-    )
-    print("started", flush=True)
-    run_model(model, sys.argv[1], rng=5, workers=1)
-"""
-
-
-def started(code: str, path: Path) -> subprocess.Popen[str]:
-    """Start a program and wait for its first line."""
-    process = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline().strip() in {"writing", "started"}
-    return process
-
-
-def killed(process: subprocess.Popen[str], after: float) -> None:
-    """Kill a program after so many seconds, unless it ended before."""
-    time.sleep(after)
-    process.kill()
-    process.communicate()
-    assert process.returncode in {0, -signal.SIGKILL}
+@pytest.fixture(scope="module")
+def kills():
+    """Return the script beside this file as a module."""
+    spec = importlib.util.spec_from_file_location("kill_runs", Path(__file__).with_name("kill_runs.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def test_a_file_is_whole_whenever_its_writer_dies(tmp_path):
     path, chance = tmp_path / "file", random.Random(1)
-    for _ in range(15):
-        killed(started(WRITER, path), chance.uniform(0, 0.1))
+    for _ in range(12):
+        process = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "writing\n"
+        time.sleep(chance.uniform(0, 0.1))
+        process.kill()
+        process.communicate()
         data = path.read_bytes()
         assert len(data) == 300_000
         assert len(set(data)) == 1
@@ -77,27 +53,76 @@ def test_a_file_is_whole_whenever_its_writer_dies(tmp_path):
     assert path.read_bytes() == b"after"
 
 
-def test_a_run_that_is_killed_goes_on_to_its_end(tmp_path):
-    run, chance = tmp_path / "run", random.Random(2)
-    for number in range(3):
-        killed(started(RUN, run), chance.uniform(0.2, 0.8 + 0.8 * number))
-        for record in run.glob("*/stage.json"):  # what counts as finished is whole
-            for file in json.loads(record.read_bytes())["files"]:
-                if file.endswith(".safetensors"):
-                    read_tensors(run / file, _kind(file))
-    last = started(RUN, run)
-    last.communicate(timeout=60)
-    assert last.returncode == 0
-    assert verify(run) > 10
-    assert not [path for path in run.rglob("*") if re.search(r"\.tmp$|\.lock$", path.name)]
+@pytest.mark.slow
+def test_runs_that_are_killed_again_and_again_end_the_same(kills, tmp_path):
+    rows, ends = kills.kill_runs(4, tmp_path, seed=3)
+    assert len(rows) == 4
+    assert all(ends)
+    assert not [path for path in tmp_path.rglob("*") if re.search(r"\.tmp$|\.lock$|checkpoints", path.name)]
 
 
-def _kind(file: str) -> str:
-    stage = file.split("/", 1)[0]
-    return {
-        "grow": "sheet",
-        "simulate": "recording",
-        "organize": "wiring",
-        "export": "network",
-        "fip": "path",
-    }[stage]
+@pytest.mark.soak
+def test_a_hundred_kills_in_two_processes_end_the_same(kills, tmp_path):
+    rows, ends = kills.kill_runs(100, tmp_path, seed=4, workers=2)
+    assert len({row["stage"] for row in rows}) >= 4
+    assert all(ends)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGINT"])
+def test_a_signal_keeps_the_state_and_leaves_with_75(kills, tmp_path_factory, name):
+    import signal
+
+    base = tmp_path_factory.getbasetemp()
+    whole, folder = base / "signals-whole", base / f"signals-{name}"
+    if not whole.exists():
+        assert kills.ended(kills.started(whole, 60.0)) == 0
+    codes = []
+    for pause in (0.1, 0.8, 2.0):
+        process = kills.started(folder, 60.0)
+        time.sleep(pause)
+        process.send_signal(getattr(signal, name))
+        start = time.monotonic()
+        error = process.communicate(timeout=20)[1]
+        assert time.monotonic() - start < 10
+        codes.append(process.returncode)
+        if codes[-1] == 75:
+            assert "stopped" in error
+    assert 75 in codes
+    assert set(codes) <= {0, 75}
+    assert kills.ended(kills.started(folder, 60.0)) == 0
+    assert artefacts(folder) == artefacts(whole)
+    assert verify(folder) > 20
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    assert kills.ended(kills.started(folder, 60.0)) == 0  # once more on a finished run: nothing is touched
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.slow
+def test_a_worker_ends_with_the_process_that_holds_the_lock(kills, tmp_path):
+    """Else it would write into a folder in which the next process is at work already."""
+    code = (
+        "import os, sys, time\n"
+        "from devnet.study.workers import in_processes\n"
+        "def job(folder):\n"
+        "    open(f'{folder}/{os.getpid()}', 'w').close()\n"
+        "    time.sleep(60)\n"
+        "if __name__ == '__main__':\n"
+        "    in_processes('jobs', job, [sys.argv[1]] * 2, 2)\n"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    folder = tmp_path / "pids"
+    folder.mkdir()
+    process = subprocess.Popen([sys.executable, str(script), str(folder)], stderr=subprocess.DEVNULL)
+    end = time.monotonic() + 60
+    while len(list(folder.iterdir())) < 2 and time.monotonic() < end:
+        time.sleep(0.05)
+    pids = [int(path.name) for path in folder.iterdir()]
+    process.kill()
+    process.wait()
+    end = time.monotonic() + 5
+    while time.monotonic() < end and any(Path(f"/proc/{pid}").exists() for pid in pids):
+        time.sleep(0.05)
+    assert len(pids) == 2
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
