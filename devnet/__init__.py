@@ -34,9 +34,12 @@ if TYPE_CHECKING:
     from devnet.io import load as load
     from devnet.io import save as save
     from devnet.organization import organize as organize
+    from devnet.organization import organize_stack as organize_stack
+    from devnet.organization import simulate_stack as simulate_stack
     from devnet.sheet import Recording as Recording
     from devnet.sheet import Scaffold as Scaffold
     from devnet.sheet import Sheet as Sheet
+    from devnet.sheet import Stack as Stack
     from devnet.sheet import Wiring as Wiring
     from devnet.spec import ModelSpec as ModelSpec
     from devnet.spec import load_model as load_model
@@ -50,13 +53,16 @@ _ROOM_OF = {
     "Recording": "sheet",
     "Scaffold": "sheet",
     "Sheet": "sheet",
+    "Stack": "sheet",
     "Wiring": "sheet",
     "grow": "growth",
     "load": "io",
     "load_model": "spec",
     "organize": "organization",
+    "organize_stack": "organization",
     "save": "io",
     "simulate": "waves",
+    "simulate_stack": "organization",
     "to_torch": "export",
     "traverse": "fip",
 }

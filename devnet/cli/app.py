@@ -165,6 +165,38 @@ def organize(
 
 
 @app.command()
+def stack(
+    sheet: Annotated[Path, typer.Argument(help="Sheet that `devnet grow` wrote; its model has a [stack].")],
+    out: Out,
+    steps: Annotated[int | None, typer.Option(min=1, help="Number of steps; the model's by default.")] = None,
+    seed: Seed = 0,
+    backend: Annotated[str, typer.Option(help="Who steps the layers: numba or reference.")] = "numba",
+    field: Field = "exact",
+    threads: Threads = 1,
+    activity: Annotated[str, typer.Option(help="waves, or shuffled for the control.")] = "waves",
+) -> None:
+    """Let the waves of a sheet wire a stack of layers."""
+    writable(out)
+    from devnet.io.nouns import load_sheet
+    from devnet.measure import layer_statistics
+    from devnet.organization import organize_stack
+
+    found = organize_stack(
+        load_sheet(sheet),
+        steps=steps,
+        rng=seed,
+        backend=backend,
+        field=field,
+        threads=threads,
+        activity=activity,
+    )
+    save(found, out)
+    for number in range(2, len(found.layers) + 2):
+        typer.echo(f"layer {number}: ", nl=False)
+        tell(layer_statistics(found, number).numbers())
+
+
+@app.command()
 def export(
     wiring: Annotated[Path, typer.Argument(help="Wiring that `devnet organize` wrote.")],
     out: Out,

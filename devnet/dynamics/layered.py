@@ -32,6 +32,8 @@ from devnet.spec import LayerSpec
 
 LEAST_SPREAD = 0.01
 """Units to which less than this share of the depolarization spreads learn nothing."""
+SETTLED = 0.8
+"""Maturity at which the width has come to its end. At 0.55 one map of eight stayed turned by 45 degrees on its square."""
 CUT = 3.0
 """Gap junctions reach so many standard deviations."""
 
@@ -104,11 +106,11 @@ class Stage:
             maturity: From 0 to 1.
 
         Returns:
-            Widths move by equal ratios and end at 1/1.8 of the way; winners grow in the second half.
+            Widths move by equal ratios and are settled at 0.8 of the way; winners grow in the second half.
         """
         units = len(distance)
         late = max(0.0, 2.0 * maturity - 1.0)
-        width = _between(spec.width, min(1.0, 1.8 * maturity)) * side
+        width = _between(spec.width, min(1.0, maturity / SETTLED)) * side
         few, many = spec.winners
         winners = min(units, max(2, round((few + (many - few) * late) * units)))
         reach = bell(distance, spec.reach)

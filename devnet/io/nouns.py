@@ -1,6 +1,6 @@
 """Nouns on disk: one file each, which stands alone.
 
-A recording or wiring holds its sheet, under names that begin with ``sheet.``; a sheet holds its model as TOML.
+A recording, wiring or stack holds its sheet, under names that begin with ``sheet.``; a sheet holds its model as TOML.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pydantic import TypeAdapter, ValidationError
 from devnet._core.errors import ConfigError, CorruptFileError
 from devnet._core.random import Key
 from devnet.io.tensors import Arrays, read_any, write_tensors
-from devnet.sheet import Recording, Sheet, Wiring
-from devnet.spec import DynamicsSpec, LearningSpec, build, dump_model, parse_model
+from devnet.sheet import Layer, Recording, Sheet, Stack, Wiring
+from devnet.spec import DynamicsSpec, LearningSpec, StackSpec, build, dump_model, parse_model
 
-Noun = Sheet | Recording | Wiring
-N = TypeVar("N", Sheet, Recording, Wiring)
+Noun = Sheet | Recording | Wiring | Stack
+N = TypeVar("N", Sheet, Recording, Wiring, Stack)
 
 _SHEET = ("positions", "parent", "born", "unit_parent", "emitted", "unit_height", "dead")
 _RECORDING = ("time", "cell")
@@ -30,13 +30,14 @@ _WIRING = (
     "snapshot_steps",
     "snapshots",
 )
+_LAYER = ("positions", "weights", "c", "late_wins")
 
 
 def save(noun: Noun, path: str | Path) -> None:
     """Save a noun as one file, atomically; an existing file is replaced.
 
     Args:
-        noun: A sheet, recording or wiring.
+        noun: A sheet, recording, wiring or stack.
         path: Where; ``.safetensors`` is the usual ending.
 
     Raises:
@@ -54,7 +55,7 @@ def load(path: str | Path) -> Noun:
         path: The file.
 
     Returns:
-        The sheet, recording or wiring that it holds.
+        The sheet, recording, wiring or stack that it holds.
 
     Raises:
         ConfigError: There is no such file.
@@ -62,9 +63,9 @@ def load(path: str | Path) -> Noun:
         CorruptFileError: It is damaged, holds no noun, or holds values that the noun does not allow.
     """
     kind, arrays, metadata = read_any(path)
-    makers = {"sheet": _sheet, "recording": _recording, "wiring": _wiring}
+    makers = {"sheet": _sheet, "recording": _recording, "wiring": _wiring, "stack": _stack}
     if kind not in makers:
-        raise CorruptFileError(f"{path}: holds a {kind[:40]}, not a sheet, recording or wiring")
+        raise CorruptFileError(f"{path}: holds a {kind[:40]}, not a sheet, recording, wiring or stack")
     try:
         return makers[kind](arrays, metadata)
     except ConfigError as error:  # a well-formed file whose content no noun allows
@@ -98,6 +99,11 @@ def load_wiring(path: str | Path) -> Wiring:
     return _expect(load(path), Wiring, path)
 
 
+def load_stack(path: str | Path) -> Stack:
+    """Load a stack; errors as ``load``."""
+    return _expect(load(path), Stack, path)
+
+
 def _expect(noun: Noun, kind: type[N], path: str | Path) -> N:
     if not isinstance(noun, kind):
         raise CorruptFileError(
@@ -119,8 +125,18 @@ def _pack(noun: Noun) -> tuple[Arrays, dict[str, Any]]:
                 _WIRING,
                 {"learning": noun.learning.model_dump(mode="json"), "activity": noun.activity},
             )
+        case Stack():
+            names, extra = (
+                (),
+                {
+                    "stack": noun.spec.model_dump(mode="json"),
+                    "layers": list(noun.spec.layers),  # metadata keeps no order of keys
+                    "activity": noun.activity,
+                    "maturity": [layer.maturity for layer in noun.layers],
+                },
+            )
         case _:
-            raise ConfigError("noun", type(noun).__name__, "a Sheet, Recording or Wiring")
+            raise ConfigError("noun", type(noun).__name__, "a Sheet, Recording, Wiring or Stack")
     arrays, sheet = _pack(noun.sheet)
     metadata = extra | {
         "sheet": sheet,
@@ -130,9 +146,14 @@ def _pack(noun: Noun) -> tuple[Arrays, dict[str, Any]]:
         "field": noun.field,
         "steps": int(noun.steps),
     }
-    return {f"sheet.{name}": a for name, a in arrays.items()} | {
-        name: getattr(noun, name) for name in names
-    }, metadata
+    own = {name: getattr(noun, name) for name in names}
+    if isinstance(noun, Stack):
+        own = {
+            f"layer{i}.{name}": getattr(layer, name)
+            for i, layer in enumerate(noun.layers, 2)
+            for name in _LAYER
+        }
+    return {f"sheet.{name}": a for name, a in arrays.items()} | own, metadata
 
 
 def _sheet(arrays: Arrays, metadata: dict[str, Any], prefix: str = "") -> Sheet:
@@ -170,6 +191,26 @@ def _wiring(arrays: Arrays, metadata: dict[str, Any]) -> Wiring:
         learning=build(LearningSpec, metadata["learning"], where="learning"),
         activity=str(metadata["activity"]),
         **fields,
+    )
+
+
+def _stack(arrays: Arrays, metadata: dict[str, Any]) -> Stack:
+    parts = {name: metadata["stack"]["layers"][name] for name in metadata["layers"]}
+    spec = build(StackSpec, metadata["stack"] | {"layers": parts}, where="stack")
+    return Stack(
+        **_common(arrays, metadata),
+        spec=spec,
+        activity=str(metadata["activity"]),
+        layers=tuple(
+            Layer(
+                spec=part,
+                maturity=float(maturity),
+                **{name: arrays[f"layer{number}.{name}"] for name in _LAYER},
+            )
+            for number, (part, maturity) in enumerate(
+                zip(spec.layers.values(), metadata["maturity"], strict=True), start=2
+            )
+        ),
     )
 
 

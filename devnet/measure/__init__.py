@@ -28,6 +28,12 @@ from devnet.measure.readout import PairedDifference as PairedDifference
 from devnet.measure.readout import Readout as Readout
 from devnet.measure.readout import linear_readout as linear_readout
 from devnet.measure.readout import paired_difference as paired_difference
+from devnet.measure.stacks import LayerStatistics as LayerStatistics
+from devnet.measure.stacks import RelayStatistics as RelayStatistics
+from devnet.measure.stacks import layer_statistics as layer_statistics
+from devnet.measure.stacks import relay_statistics as relay_statistics
+from devnet.measure.topography import folded_share as folded_share
+from devnet.measure.topography import topographic_order as topographic_order
 from devnet.measure.waves import Bodies as Bodies
 from devnet.measure.waves import Health as Health
 from devnet.measure.waves import WaveSeries as WaveSeries

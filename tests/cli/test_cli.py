@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from devnet import io
 from devnet._core.errors import BusyError, HealthError, ResourceError
 from devnet.cli import main
 from devnet.cli.display import Bars, Lines, listener
-from devnet.spec import dump_model, load_model
+from devnet.spec import LayerSpec, StackSpec, dump_model, load_model
 
 MODEL = "raghavan2019_grown_pooling/small"
 
@@ -101,6 +102,17 @@ def test_simulating_writes_a_recording(files, capsys, tmp_path):
     assert recording.steps == 100
     assert recording.dynamics.form == "izhikevich"
     assert "active_mean" in capsys.readouterr().out
+
+
+def test_a_stack_is_wired_from_a_sheet_whose_model_has_one(files, capsys, tmp_path):
+    sheet = io.load(files / "sheet")
+    layers = {"two": LayerSpec(units=9), "three": LayerSpec(units=4)}
+    io.save(replace(sheet, model=sheet.model.replace(stack=StackSpec(layers=layers))), tmp_path / "sheet")
+    assert main(["stack", str(tmp_path / "sheet"), "-o", str(tmp_path / "stack"), "--steps", "50"]) == 0
+    assert [layer.units for layer in io.load(tmp_path / "stack").layers] == [9, 4]
+    assert capsys.readouterr().out.count("order ") == 2
+    assert main(["stack", str(files / "sheet"), "-o", str(tmp_path / "none")]) == 2
+    assert "a model with a [stack]" in capsys.readouterr().err
 
 
 def test_the_control_without_waves(files, capsys, tmp_path):

@@ -115,7 +115,7 @@ def test_a_layer_waits_for_the_one_below_to_mature():
 def test_widths_move_by_equal_ratios_and_stop_at_the_least():
     spec = LayerSpec(units=25, width=(0.4, 0.1), least_width=0.6)
     widths = []
-    for maturity in (0.0, 0.5 / 1.8, 1 / 1.8, 1.0):
+    for maturity in (0.0, 0.4, 0.8, 1.0):
         spread = stage(spec, maturity).spread
         widths.append((-1.0 / (2.0 * np.log(spread[0, 1]))) ** 0.5)
     np.testing.assert_allclose(widths, [2.0, 1.0, 0.6, 0.6])

@@ -7,8 +7,9 @@ from devnet import io
 from devnet._core.errors import ConfigError, CorruptFileError
 from devnet._core.random import Key
 from devnet.io import nouns
+from devnet.organization import organize_stack
 from devnet.sheet import Recording, Wiring
-from devnet.spec import dump_model
+from devnet.spec import LayerSpec, StackSpec, dump_model
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,12 @@ def wiring(sheet):
     )
 
 
+@pytest.fixture(scope="module")
+def stack(sheet):
+    spec = StackSpec(layers={"two": LayerSpec(units=9), "three": LayerSpec(units=4, winners=(0.1, 0.2))})
+    return organize_stack(sheet, spec, steps=3, rng=1, activity="shuffled")
+
+
 def same(a, b):
     for field in fields(a):
         left, right = getattr(a, field.name), getattr(b, field.name)
@@ -55,11 +62,14 @@ def same(a, b):
             assert np.array_equal(left, right), field.name
         elif field.name == "sheet":
             same(left, right)
+        elif field.name == "layers":
+            for one, other in zip(left, right, strict=True):
+                same(one, other)
         else:
             assert left == right, field.name
 
 
-@pytest.mark.parametrize("name", ["sheet", "recording", "wiring"])
+@pytest.mark.parametrize("name", ["sheet", "recording", "wiring", "stack"])
 def test_a_noun_comes_back_as_it_was(tmp_path, request, name):
     noun = request.getfixturevalue(name)
     io.save(noun, tmp_path / "a")
@@ -85,12 +95,12 @@ def test_another_noun_is_named(tmp_path, sheet, recording):
     with pytest.raises(CorruptFileError, match="holds a recording, not a sheet"):
         nouns.load_sheet(tmp_path / "r")
     io.write_tensors(tmp_path / "p", {}, "path", {})
-    with pytest.raises(CorruptFileError, match="holds a path, not a sheet, recording or wiring"):
+    with pytest.raises(CorruptFileError, match="holds a path, not a sheet, recording, wiring or stack"):
         io.load(tmp_path / "p")
 
 
 def test_only_nouns_are_saved(tmp_path):
-    with pytest.raises(ConfigError, match="a Sheet, Recording or Wiring"):
+    with pytest.raises(ConfigError, match="a Sheet, Recording, Wiring or Stack"):
         io.save("sheet", tmp_path / "a")
     assert not list(tmp_path.iterdir())
 
