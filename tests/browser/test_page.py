@@ -1,0 +1,184 @@
+"""The page of a run, opened from disk in a real browser."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.browser
+
+BEGIN = {"growth": 0, "waves": 1000, "pools": 2000, "end": 3000}
+
+
+@pytest.fixture
+def opened(tab, page):
+    tab.open(page.as_uri())
+    return tab
+
+
+def field(wiring, unit, share=0.5):
+    weight = wiring.weights[:, unit]
+    return set(np.flatnonzero(weight >= share * weight.max()).tolist())
+
+
+def seen(tab, kind, count):
+    """Return one of the given kind that lies free under its own place on the screen, and that place."""
+    found = tab.ask(
+        f"""(() => {{ const s = devnet.scene; const box = s.canvas.getBoundingClientRect();
+        for (let i = 0; i < {count}; i++) {{ const [x, y] = s.screen('{kind}', i); const p = s.pick(x, y);
+          if (p && p.kind === '{kind}' && p.id === i) return [i, box.x + x, box.y + y]; }} }})()"""
+    )
+    assert found, f"no {kind} can be pointed at"
+    return found
+
+
+def lit(tab):
+    cells, units = tab.ask("[devnet.story.lit.cells, devnet.story.lit.units]")
+    return set(cells), set(units)
+
+
+def test_the_page_loads_from_disk_without_a_request_to_anywhere(tab, page):
+    tab.context.set_offline(True)
+    tab.open(page.as_uri())
+    tab.settled()
+    assert tab.requests == [page.as_uri()]
+    assert tab.complaints == []
+
+
+def test_the_scene_draws_and_changes_with_time(opened):
+    shots = {}
+    for name, value in (("start", 120), ("grown", 900), ("wave", 1400), ("mixed", 2000), ("pools", 3000)):
+        opened.slide("time", value)
+        shots[name] = opened.shot(f"page-{name}")
+    for name, pixels in shots.items():
+        bright = (pixels.max(axis=2) > 90).mean()
+        assert 0.0005 < bright < 0.9, name
+    names = list(shots)
+    for before, after in itertools.pairwise(names):
+        assert (np.abs(shots[before] - shots[after]).max(axis=2) > 30).mean() > 0.002, (before, after)
+    assert opened.complaints == []
+
+
+def test_more_cells_are_drawn_as_the_sheet_grows(opened, nouns):
+    sheet, *_ = nouns
+    for value, count in ((0, (sheet.born <= 0).sum()), (999, sheet.n)):
+        opened.slide("time", value)
+        text = opened.page.inner_text("#caption")
+        assert text.startswith("One cell." if count == 1 else f"{count:,} cells")
+
+
+def test_pointing_at_a_unit_lights_its_pool(opened, nouns):
+    sheet, _, wiring = nouns
+    opened.slide("time", 3000)
+    opened.settled()
+    unit, x, y = seen(opened, "unit", sheet.m)
+    dark = opened.shot()
+    opened.page.mouse.move(x, y)
+    opened.until("devnet.story.focus !== null")
+    assert lit(opened) == (field(wiring, unit), {unit})
+    assert f"Unit {unit}, " in opened.page.inner_text("#told")
+    assert f"{len(field(wiring, unit))} cells" in opened.page.inner_text("#told")
+    assert (np.abs(opened.shot("page-unit") - dark).max(axis=2) > 30).mean() > 0.01
+    opened.page.mouse.move(2, 2)
+    opened.until("devnet.story.focus === null")
+
+
+def test_pointing_at_a_cell_lights_its_owners(opened, nouns):
+    sheet, _, wiring = nouns
+    opened.slide("time", 3000)
+    opened.settled()
+    cell, x, y = seen(opened, "cell", sheet.n)
+    opened.page.mouse.move(x, y)
+    opened.until("devnet.story.focus !== null")
+    owners = {unit for unit in range(wiring.units) if cell in field(wiring, unit)}
+    assert lit(opened) == ({cell}, owners)
+    assert f"in the pools of {len(owners)} units" in opened.page.inner_text("#told")
+
+
+def test_a_click_keeps_a_pool_lit(opened, nouns):
+    opened.slide("time", 3000)
+    opened.settled()
+    unit, x, y = seen(opened, "unit", nouns[0].m)
+    opened.page.mouse.click(x, y)
+    opened.page.mouse.move(2, 2)
+    opened.settled()
+    assert lit(opened)[1] == {unit}
+    assert f"Unit {unit}, " in opened.page.text_content("#spoken")
+
+
+def test_the_threshold_says_what_a_pool_is(opened, nouns):
+    *_, wiring = nouns
+    opened.slide("time", 3000)
+    opened.page.fill("#unit", "2")
+    for share in (0.5, 0.25, 0.75):
+        opened.slide("threshold", share)
+        assert lit(opened)[0] == field(wiring, 2, share)
+        assert f"{100 * share:.0f} %" in opened.page.inner_text("#threshold-told")
+
+
+def test_before_learning_a_unit_is_wired_to_everything(opened, nouns):
+    sheet, *_ = nouns
+    opened.slide("time", 2000)
+    opened.page.fill("#unit", "1")
+    assert len(lit(opened)[0]) == sheet.n
+
+
+def test_the_keyboard_does_what_the_pointer_does(opened, nouns):
+    *_, wiring = nouns
+    page = opened.page
+    page.focus("#time")
+    page.keyboard.press("End")
+    assert page.inner_text("#caption-title").startswith("Pools")
+    page.keyboard.press("Home")
+    assert page.inner_text("#caption-title").startswith("Growth, sweep 0")
+    page.focus("#go-waves")
+    page.keyboard.press("Enter")
+    opened.until("devnet.playing && devnet.story.chapter === 'waves'")
+    page.focus("#scene")
+    page.keyboard.press(" ")
+    assert not opened.ask("devnet.playing")
+    before = opened.shot()
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+    assert (np.abs(opened.shot() - before).max(axis=2) > 30).mean() > 0.01
+    page.keyboard.press("Home")
+    page.focus("#unit")
+    page.keyboard.type("3")
+    assert lit(opened)[0] == field(wiring, 3)
+    page.focus("#path-point")
+    page.keyboard.press("End")
+    assert "95.0 % of the weights at zero" in page.inner_text("#path-told")
+
+
+def test_playing_tells_the_story_to_its_end(opened):
+    opened.page.click("#play")
+    start = opened.ask("devnet.story.value")
+    opened.until(f"devnet.story.value > {start + 20}")
+    opened.ask("devnet.story.value = 2995")
+    opened.until("!devnet.playing")
+    assert opened.ask("devnet.story.value") == 3000
+    assert "% of" in opened.page.inner_text("#caption")
+
+
+def test_every_control_has_a_name_and_every_picture_words(opened):
+    nameless = opened.ask(
+        """Array.from(document.querySelectorAll('button, input, select, canvas[tabindex], [role=img]'))
+        .filter((e) => !(e.getAttribute('aria-label') || e.labels?.length || e.textContent.trim())).map((e) => e.id)"""
+    )
+    assert nameless == []
+    assert opened.ask("document.querySelectorAll('.chart').length") == 3
+
+
+def test_a_name_that_is_a_script_stays_a_name(tab, nouns, fill, tmp_path, monkeypatch):
+    from devnet.viz import report
+
+    hostile = "</title><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
+    monkeypatch.setattr(report, "pictures", lambda run: iter(()))
+    page = report.write_report(fill(tmp_path / "run", nouns, title=hostile))
+    tab.open(page.as_uri())
+    assert tab.page.inner_text("h1") == hostile
+    assert tab.page.title() == f"{hostile} · devnet"
+    assert tab.requests == [page.as_uri()]
+    assert tab.complaints == []

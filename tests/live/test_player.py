@@ -1,0 +1,131 @@
+"""The playground's engine: it runs as `simulate` does, takes changes at once, and refuses what is no slider's."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+pytest.importorskip("uvicorn", reason="the extra live is not installed")
+
+import numpy as np
+
+from devnet._core.errors import ConfigError
+from devnet.growth import grow
+from devnet.live import playing
+from devnet.live.player import LEARNING_STEPS, SLIDERS, STEPS, Player, Setting
+from devnet.live.playing import _obey, playground
+from devnet.spec import load_model
+from devnet.waves import simulate
+
+
+@pytest.fixture(scope="module")
+def start():
+    model = load_model("raghavan2019_grown_pooling/small")
+    scaffold = model.scaffold.replace(outline=((0, 0), (9, 0), (9, 7), (0, 7)), holes=(), seed_cell=(4, 3))
+    sheet = grow(model.replace(scaffold=scaffold, growth=model.growth.replace(rise=0.05)), rng=3)
+    return Setting(sheet, model.dynamics["rate_map"], model.learning["rate_map"], sheet.key.child("play"))
+
+
+@pytest.fixture
+def player(start):
+    return Player(start)
+
+
+def test_it_runs_as_simulate_does(player, start):
+    parts = [player.advance(0) for _ in range(20)]
+    recording = simulate(start.sheet, start.dynamics, steps=20 * STEPS, rng=start.key, field="fast")
+    np.testing.assert_array_equal(np.concatenate([p.arrays["count"] for p in parts]), recording.active)
+    np.testing.assert_array_equal(np.concatenate([p.arrays["cell"] for p in parts]), recording.cell)
+    assert [p.meta["step"] for p in parts] == list(range(0, 20 * STEPS, STEPS))
+
+
+def test_without_noise_nothing_fires_and_with_much_nearly_all(player, start):
+    player.change({"noise": 0.0})
+    assert sum(player.advance(0).arrays["count"].sum() for _ in range(20)) == 0
+    player.change({"noise": 6.0, "r_i": 0.0, "h": 0.0})
+    assert sum(player.advance(0).arrays["count"].sum() for _ in range(20)) > start.sheet.n
+
+
+def test_a_change_keeps_the_cells_as_they_are(player):
+    for _ in range(20):
+        player.advance(0)
+    before = player._state.cells.copy()
+    player.change({"h": 1.0, "r_o": 5.0})
+    np.testing.assert_array_equal(player._state.cells, before)
+
+
+def test_pools_form_when_they_are_let(player, start):
+    assert player.weights() is None
+    player.learn(True)
+    shares = []
+    for _ in range(120):
+        assert len(player.advance(0).arrays["count"]) == LEARNING_STEPS
+    shares = player.weights().arrays["share"]
+    assert shares.shape == (start.sheet.m, start.sheet.n)
+    assert shares.max() == 255
+    assert (shares >= 128).mean() < 0.6
+    player.learn(False)
+    held = player.weights().arrays["share"]
+    player.advance(0)
+    np.testing.assert_array_equal(player.weights().arrays["share"], held)
+    player.again()
+    assert player.weights() is None
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"set": {"noise": 99.0}},
+        {"set": {"noise": True}},
+        {"set": {"noise": "1"}},
+        {"set": {"noise": None}},
+        {"set": {"tau_x": 1.0}},
+        {"set": {"__class__": 1.0}},
+        {"set": [1]},
+        {"version": -1},
+        {"version": 1.5},
+        {"version": 1 << 40},
+        [],
+        "set",
+        None,
+    ],
+)
+def test_what_no_slider_sends_is_refused(player, wish):
+    with pytest.raises(ConfigError):
+        _obey(player, [json.dumps(wish)], 0)
+
+
+def test_text_that_is_no_json_is_refused(player):
+    with pytest.raises(ValueError, match="Expecting"):
+        _obey(player, ["{"], 0)
+    with pytest.raises(ConfigError, match="noise"):
+        _obey(player, ['{"set": {"noise": NaN}}'], 0)
+
+
+def test_of_many_places_of_a_slider_the_last_counts(player):
+    wishes = [json.dumps({"set": {"noise": value}, "version": k}) for k, value in enumerate((1.0, 3.0, 2.0))]
+    assert _obey(player, wishes, 0) == 2
+    assert player._dynamics.noise == 2.0
+
+
+def test_a_ring_that_crosses_the_other_is_refused_and_nothing_changes(player):
+    before = player._dynamics
+    with pytest.raises(ConfigError, match="r_o"):
+        _obey(player, ['{"set": {"r_i": 8.0, "r_o": 2.0}}'], 0)
+    assert player._dynamics == before
+
+
+def test_sliders_hold_the_start_of_each_form():
+    model = load_model("raghavan2019_grown_pooling/small")
+    assert {part.form for part in model.dynamics.values()} <= set(SLIDERS)
+    for part in model.dynamics.values():
+        for slider in SLIDERS[part.form]:
+            value = getattr(part.coupling if slider.name in ("r_i", "r_o") else part, slider.name)
+            assert slider.low <= value <= slider.high
+
+
+def test_a_sheet_too_large_to_answer_at_once_is_refused(monkeypatch):
+    monkeypatch.setattr(playing, "MOST_CELLS", 10)
+    with pytest.raises(ConfigError, match="at most 10 cells"):
+        playground("raghavan2019_grown_pooling/small", rng=0)
