@@ -1,0 +1,113 @@
+"""Three sheets, 40 x 40 -> 16 x 16 -> 8 x 8, from all-to-all random weights, both projections learning at once."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from _stacks import draw_map, frame, organized_stack, rows_of
+from matplotlib.figure import Figure
+
+from devnet.organization import simulate_stack
+from devnet.sheet import Stack
+from devnet.study.figure import Answer, Effort, Found, main
+from devnet.waves import simulate
+
+STEPS = 640_000
+CONTROLS = {
+    "frozen": {"learn": False},
+    "shuffled": {"activity": "shuffled"},
+    "uncoupled": {"changes": {"width": (1e-3, 1e-3), "least_width": 0.3, "winners": (1e-6, 1e-6)}},
+}
+"""Weights as drawn; the sheet's steps in another order; layers without gap junctions."""
+
+
+def run(effort: Effort) -> Found:
+    """Wire stacks over seeds, and their controls."""
+    sides = effort.pick((20, 6, 4), (40, 16, 8), (40, 16, 8))
+    steps, seeds = effort.pick(4000, STEPS, STEPS), effort.pick(1, 2, 10)
+    rows, seconds, first = [], [], None
+    began = perf_counter()
+    for seed in range(seeds):
+        stack, took = organized_stack(sides, steps, seed)
+        first = first or stack
+        rows.append(rows_of(stack))
+        seconds.append(took)
+    spent = perf_counter() - began
+    column = {name: [row[name] for row in rows] for name in rows[0]}
+    answers = {
+        "coverage": Answer([min(r["coverage_2"], r["coverage_3"]) for r in rows], spent),
+        "organized": Answer([min(r["organized_2"], r["organized_3"]) for r in rows], 0.0),
+        "order_2": Answer(column["order_2"], 0.0),
+        "order_3": Answer(column["order_31"], 0.0),
+        "ordered_seeds": Answer([float(min(r["order_2"], r["order_31"]) >= 0.97) for r in rows], 0.0),
+        "folds": Answer([max(r["folds_2"], r["folds_3"]) for r in rows], 0.0),
+        "ratio_31": Answer(column["ratio_31"], 0.0),
+        "seconds": Answer(seconds, 0.0),
+    }
+    for name, options in CONTROLS.items():
+        began = perf_counter()
+        found = [
+            rows_of(organized_stack(sides, effort.pick(2000, steps, steps), seed, **options)[0])
+            for seed in range(effort.pick(1, 1, 3))
+        ]
+        ours = np.mean(column["order_31"])
+        answers[f"over_{name}"] = Answer(
+            [float(ours - row["order_31"]) for row in found], perf_counter() - began
+        )
+    return Found(answers, (first, column))
+
+
+def plot(data: Any) -> Figure:
+    """Draw the stack: one instant of the wave in every layer, the maps, and receptive fields by depth."""
+    stack, column = data
+    figure = Figure(figsize=(7.2, 6.6), layout="constrained")
+    axes = figure.subplots(3, 3)
+    _instant(axes[0], stack)
+    for panel, (number, seen_in) in zip(axes[1], ((2, 1), (3, 2), (3, 1)), strict=True):
+        draw_map(panel, stack, number, seen_in)
+        panel.set_title(
+            f"map: layer {number} in layer {seen_in}\norder {column[_order(number, seen_in)][0]:.3f}"
+        )
+    for panel, (number, seen_in) in zip(axes[2], ((2, 1), (3, 2), (3, 1)), strict=True):
+        _fields(panel, stack, number, seen_in)
+        panel.set_title(f"fields: layer {number} in layer {seen_in}")
+    return figure
+
+
+def _order(number: int, seen_in: int) -> str:
+    return f"order_{number}" if seen_in == number - 1 else f"order_{number}{seen_in}"
+
+
+def _instant(axes: Any, stack: Stack) -> None:
+    recording = simulate(stack.sheet, "rate_map", steps=4000, rng=1)
+    frames = simulate_stack(stack, recording)
+    counts = np.diff(frames[0].first)
+    step = int(np.flatnonzero(counts >= 0.6 * counts.max())[-1])
+    for number, (panel, layer) in enumerate(zip(axes, frames, strict=True), start=1):
+        places = stack.places(number)
+        fired = np.isin(np.arange(len(places)), layer.cells[layer.first[step] : layer.first[step + 1]])
+        size = 5500 / len(places) / 2.2
+        panel.scatter(*places.T, s=size, c=np.where(fired, "#d55e00", "#d9d9d9"), marker="s", linewidths=0)
+        panel.set_title(f"layer {number}: {len(places)} units\n{fired.sum()} fire at one instant")
+        frame(panel, stack)
+
+
+def _fields(axes: Any, stack: Stack, number: int, seen_in: int) -> None:
+    weights, places = stack.weights(number, seen_in), stack.places(seen_in)
+    side = round(len(places) ** 0.5)
+    x0, y0, x1, y1 = stack.sheet.scaffold.bounds
+    units = round(weights.shape[1] ** 0.5)
+    shown = [i * units + j for i in (1, units // 2, units - 2) for j in (1, units // 2, units - 2)]
+    for color, unit in enumerate(shown):
+        level = weights[:, unit].reshape(side, side)
+        axes.contour(
+            np.linspace(x0, x1, side), np.linspace(y0, y1, side), level, [level.max() / 2],
+            colors=[("#0072b2", "#d55e00", "#009e73")[color % 3]], linewidths=1.2,
+        )  # fmt: skip
+    frame(axes, stack)
+
+
+if __name__ == "__main__":
+    main(__file__, run, plot)
