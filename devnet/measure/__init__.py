@@ -1,6 +1,7 @@
 """Pure functions array -> number: pools, waves, and what a linear read-out can tell. Usable on foreign networks."""
 
 from devnet.measure._parts import mean_spacing as mean_spacing
+from devnet.measure._softmax import softmax_readout as softmax_readout
 from devnet.measure.bump import Disc as Disc
 from devnet.measure.bump import disc_input as disc_input
 from devnet.measure.bump import resting_radius as resting_radius
@@ -28,6 +29,8 @@ from devnet.measure.readout import PairedDifference as PairedDifference
 from devnet.measure.readout import Readout as Readout
 from devnet.measure.readout import linear_readout as linear_readout
 from devnet.measure.readout import paired_difference as paired_difference
+from devnet.measure.readout import published_readout as published_readout
+from devnet.measure.readout import z_scored as z_scored
 from devnet.measure.stacks import LayerStatistics as LayerStatistics
 from devnet.measure.stacks import RelayStatistics as RelayStatistics
 from devnet.measure.stacks import layer_statistics as layer_statistics

@@ -4,12 +4,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.linear_model import RidgeClassifier
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.preprocessing import StandardScaler
 
 from devnet._core.errors import ConfigError
 from devnet._core.random import Key
-from devnet.measure import linear_readout, paired_difference
+from devnet.measure import (
+    linear_readout,
+    paired_difference,
+    published_readout,
+    softmax_readout,
+    z_scored,
+)
 
 
 def clouds(
@@ -117,3 +123,42 @@ def test_the_interval_covers_the_truth_in_95_of_100_repeats() -> None:
     intervals = [paired_difference(row + 1.5, np.zeros(6)) for row in draws]
     hits = np.mean([r.low <= 1.5 <= r.high for r in intervals])
     assert 0.935 < hits < 0.965
+
+
+def test_softmax_tells_what_the_best_possible_classifier_tells() -> None:
+    x, y, _, _, xt, yt = three(spread=1.5)
+    found = softmax_readout(x, y, xt, yt, epochs=60, rng=0)
+    model = LogisticRegression(C=1.0, max_iter=2000).fit(StandardScaler().fit_transform(x), y)
+    assert found == pytest.approx(model.score(StandardScaler().fit(x).transform(xt), yt), abs=0.03)
+    assert found == softmax_readout(x, y, xt, yt, epochs=60, rng=0)
+    assert softmax_readout(x, Key(5).stream("y").permutation(0, 300) % 4, xt, yt, rng=0) < 0.45  # no signal
+    constant = (
+        np.concatenate([x, np.full((300, 1), 7.0)], axis=1),
+        np.concatenate([xt, np.ones((200, 1))], axis=1),
+    )
+    assert softmax_readout(constant[0], y, constant[1], yt, epochs=60, rng=0) == found
+
+
+def test_the_published_readout_is_least_squares_on_squashed_features() -> None:
+    x, y, _, _, xt, yt = three(spread=2.0)
+    low, span = x.min(axis=0), np.ptp(x, axis=0)
+    h, asked = np.tanh((x - low) / span), np.tanh((xt - low) / span)
+    b = np.linalg.lstsq(h, np.eye(4)[y], rcond=None)[0]
+    assert published_readout(x, y, xt, yt) == ((asked @ b).argmax(axis=1) == yt).mean()
+    twice = published_readout(5 * x + 3, y, 5 * xt + 3, yt)
+    assert twice == pytest.approx(
+        published_readout(x, y, xt, yt), abs=0.011
+    )  # scale and shift of a unit are nothing
+
+
+def test_z_scores_are_taken_over_each_image() -> None:
+    images = np.array([[1.0, 3.0], [5.0, 5.0]])
+    assert z_scored(images).tolist() == [[-1, 1], [0, 0]]
+
+
+@pytest.mark.parametrize("readout", [softmax_readout, published_readout])
+def test_both_refuse_what_does_not_fit(readout: Any) -> None:
+    x, y, _, _, xt, yt = three()
+    for wrong in ((x[:, :3], y, xt, yt), (x, y[:5], xt, yt), (x * np.nan, y, xt, yt), (x[:0], y[:0], xt, yt)):
+        with pytest.raises(ConfigError):
+            readout(*wrong)
