@@ -18,5 +18,6 @@ from devnet.tasks.continual._replay import Replaying as Replaying
 from devnet.tasks.continual._replay import der as der
 from devnet.tasks.continual._replay import der_plus_plus as der_plus_plus
 from devnet.tasks.continual._replay import er as er
+from devnet.tasks.continual._splits import Task as Task
 from devnet.tasks.continual._splits import permute_inputs as permute_inputs
 from devnet.tasks.continual._splits import split_classes as split_classes

@@ -1,0 +1,103 @@
+"""Two independently trained networks joined by a curve on which neither loss nor accuracy suffers, without labels."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from time import perf_counter
+
+import numpy as np
+import torch
+from _lenet import dense, images, seen
+from matplotlib.figure import Figure
+from torch.nn.functional import cross_entropy
+
+from devnet.study.claims import Answer
+from devnet.study.figure import Effort, Found, main
+from devnet.tasks.connection import (
+    barrier,
+    connect,
+    connect_with_labels,
+    match_activations,
+    match_weights,
+    straight,
+)
+from devnet.viz.style import OURS, PATCHES, THEIRS, styled
+
+LOOKS = {
+    "straight": (THEIRS, ":"),
+    "straight, weights matched": (PATCHES[1], "--"),
+    "straight, activations matched": (PATCHES[7], "--"),
+    "Bézier with labels, matched": (PATCHES[3], "-"),
+    "Bézier, no labels, not matched": (PATCHES[4], "-"),
+    "Bézier, no labels, matched": (OURS, "-"),
+}
+
+
+def run(effort: Effort) -> Found:
+    """Join neighbours in a chain of networks; scan loss and accuracy between the ends."""
+    data = images(effort)
+    x, x_test = seen(data.x_train), torch.from_numpy(seen(data.x_test))
+    y_test = torch.from_numpy(data.y_test.copy())
+    steps, points = effort.pick(10, 1500, 1500), effort.pick(3, 17, 33)
+    began = perf_counter()
+
+    def measure(module) -> tuple[float, float]:
+        with torch.no_grad():
+            z = module(x_test)
+        return float(cross_entropy(z, y_test)), -100 * float((z.argmax(1) == y_test).float().mean())
+
+    chain = [dense(data, effort, seed) for seed in range(effort.pick(2, 2, 11))]
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in LOOKS}
+    kept = {}
+    for number, (first, last) in enumerate(pairwise(chain)):
+        matched = match_activations(first, last, x[:5000])
+        curves = {
+            "straight": straight(first, last),
+            "straight, weights matched": straight(first, match_weights(first, last)),
+            "straight, activations matched": straight(first, matched),
+            "Bézier with labels, matched": connect_with_labels(
+                first, matched, x, data.y_train, steps=steps, rng=number
+            ),
+            "Bézier, no labels, matched": connect(first, matched, x, steps=steps, rng=number),
+        }
+        if effort is not Effort.QUICK:
+            curves["Bézier, no labels, not matched"] = connect(first, last, x, steps=steps, rng=number)
+        for name, curve in curves.items():
+            along = np.array([measure(curve.module(k / (points - 1))) for k in range(points)])
+            found[name].append((barrier(list(along[:, 0])), barrier(list(along[:, 1]))))
+            kept.setdefault(name, along[:, 0])
+    seconds = perf_counter() - began
+    ours = np.array(found["Bézier, no labels, matched"])
+    labelled = np.array(found["Bézier with labels, matched"])
+    lines = np.array([np.array(found[n])[:, 0] for n in LOOKS if n.startswith("straight, ")]).min(0)
+    values = {
+        "loss": ours[:, 0],
+        "accuracy": ours[:, 1],
+        "below_lines": lines - ours[:, 0],
+        "behind_labels": ours[:, 0] - labelled[:, 0],
+    }
+    return Found({name: Answer(list(v), seconds) for name, v in values.items()}, (kept, found))
+
+
+@styled
+def plot(data) -> Figure:
+    kept, found = data
+    figure = Figure(figsize=(6.8, 2.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    names = [name for name in LOOKS if name in kept]
+    for name in names:
+        color, dash = LOOKS[name]
+        left.semilogy(np.linspace(0, 1, len(kept[name])), kept[name], color=color, linestyle=dash, label=name)
+    left.set(xlabel="place on the curve", ylabel="test loss")
+    for place, name in enumerate(reversed(names)):
+        heights = np.array(found[name])[:, 0] + 1e-5
+        right.plot(heights, [place] * len(heights), "o", color=LOOKS[name][0], markersize=3.5, alpha=0.7)
+    right.axvline(0.004, color=THEIRS, linewidth=0.6, linestyle=":")
+    right.set_xscale("log")
+    right.set_yticks(range(len(names)), list(reversed(names)))
+    right.set(xlabel="barrier of the test loss + 0.00001 (dotted: bar)", ylim=(-0.5, len(names) - 0.5))
+    return figure
+
+
+if __name__ == "__main__":
+    main(__file__, run, plot)

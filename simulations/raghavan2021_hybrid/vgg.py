@@ -1,0 +1,27 @@
+"""VGG-11 on CIFAR-10 (gray, stored as JPEG): the same calls as for the transformer, in a form short enough for a CPU."""
+
+from __future__ import annotations
+
+from _two_goals import Case, plot, run_case
+
+from devnet.study.figure import Effort, Found, main
+
+
+def run(effort: Effort) -> Found:
+    """Classes 0 to 4, 80 % of the weights at zero, then classes 5 to 9."""
+    return run_case(
+        Case(
+            network=effort.pick("small-cnn", "vgg-11", "vgg-11"),
+            images=effort.pick("digits", "cifar10", "cifar10"),
+            seeds=effort.pick(1, 1, 3),
+            training=effort.pick(3, 20, 600),
+            steps=effort.pick(2, 10, 300),
+            batch=effort.pick(8, 8, 32),
+            stored=effort.pick(10, 100, 500),
+            test=effort.pick(20, 100, 2000),
+        )
+    )
+
+
+if __name__ == "__main__":
+    main(__file__, run, plot)

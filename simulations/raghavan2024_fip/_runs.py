@@ -1,0 +1,33 @@
+"""What the continual studies share: methods over seeds, scored on every task at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from devnet.tasks import accuracy
+from devnet.tasks.continual import Affine, Method, Task, learn_tasks
+
+
+def learned(
+    make: Callable[[int], nn.Module],
+    train: Sequence[Task],
+    test: Sequence[Task],
+    method: Method,
+    seed: int,
+    *,
+    steps: int,
+    batch: int,
+    stored: int,
+    rate: float = 0.1,
+    clip: float = 2.0,
+    augment: Affine | None = None,
+) -> np.ndarray:
+    """Return the accuracy on each task after the last one, %."""
+    torch.set_num_threads(1)
+    plan = {"steps": steps, "batch": batch, "stored": stored, "rate": rate, "clip": clip, "augment": augment}
+    last = learn_tasks(make(seed), train, method, rng=seed, **plan)[-1]
+    return 100 * np.array([accuracy(last, *task) for task in test])
