@@ -89,3 +89,33 @@ def verify(run: Run) -> None:
     from devnet.io import verify as check
 
     typer.echo(f"{run}: {check(run)} files as they were written")
+
+
+@app.command()
+def sweep(
+    study: Annotated[Path, typer.Argument(help="TOML file: model, seeds, and a grid of the model's fields.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder: new, empty, or one to go on with.")],
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Points at a time; the number of cores by default. 1 needs no Dask."),
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler, or slurm; processes here by default.")
+    ] = None,
+) -> None:
+    """Run a model over seeds and a grid of its parameters, and write one table. A rerun does only what is missing."""
+    from devnet._core import stopping
+
+    with stopping.on_signals():
+        from devnet.study.plan import cores
+        from devnet.study.sweep import in_turn
+        from devnet.study.sweep import sweep as verb
+        from devnet.study.sweep_dask import on_dask
+
+        count = workers or cores()
+        runner = in_turn if count == 1 and scheduler is None else on_dask(count, scheduler)
+        rows = verb(study, out, runner)
+    failed = [row for row in rows if row["failed"]]
+    for row in failed:
+        typer.echo(f"{out / row['point']}: failed: {row['failed']}")
+    typer.echo(f"{out / 'table.csv'}: {len(rows)} points, {len(failed)} failed")

@@ -26,10 +26,10 @@ from devnet._core.errors import BusyError, ConfigError, CorruptFileError, Storag
 from devnet.io import _lock
 from devnet.io._difference import first_difference
 from devnet.io.checkpoints import EVERY
-from devnet.io.records import read_json
+from devnet.io.records import read_record, write_record
 from devnet.io.stages import PLACE, SCHEMA, Stage, begin, check_names
 from devnet.io.tensors import library_version, read_tensors
-from devnet.io.writer import TEMPORARY, digest, make_folder, write_json, write_text
+from devnet.io.writer import TEMPORARY, digest, make_folder, write_text
 from devnet.spec import ModelSpec, dump_model, parse_model
 
 _LEFT_BEHIND = re.compile(rf"\..*\.[0-9a-f]{{12}}{re.escape(TEMPORARY)}", re.DOTALL)
@@ -122,7 +122,7 @@ class RunFolder:
                     "choose another folder, remove this one, or run with its values"
                 )
         write_text(config, dump_model(model))
-        write_json(settings, record | {"notes": notes})
+        write_record(settings, record | {"notes": notes})
 
     def _difference(self, model: ModelSpec, record: dict[str, Any]) -> tuple[str, object, object] | None:
         """Return the first field in which the run that the folder holds is another one."""
@@ -165,7 +165,7 @@ class RunFolder:
             CorruptFileError: The record is damaged.
         """
         path = self.path / name / "stage.json"
-        record = read_json(path)
+        record = read_record(path)
         wanted = {"schema": int, "numbers": dict, "files": dict, "after": dict}
         if set(record) != set(wanted) or not all(
             isinstance(record[key], kind) for key, kind in wanted.items()
@@ -173,7 +173,7 @@ class RunFolder:
             raise CorruptFileError(f"{path}: not a stage record of this devnet")
         check_names(path, record["files"])
         try:
-            return record | {"times": read_json(path.with_name("times.json"))}
+            return record | {"times": read_record(path.with_name("times.json"))}
         except ConfigError:
             raise CorruptFileError(f"{path.with_name('times.json')}: missing") from None
 
@@ -198,9 +198,9 @@ class RunFolder:
         start = time.perf_counter()
         yield stage
         times = {"seconds": round(time.perf_counter() - start, 3)} | stage.times
-        write_json(stage.folder / "times.json", times)
+        write_record(stage.folder / "times.json", times)
         record = {"schema": SCHEMA, "numbers": stage.numbers, "files": stage.digests(), "after": sources}
-        write_json(stage.folder / "stage.json", record)
+        write_record(stage.folder / "stage.json", record)
         shutil.rmtree(self.path / PLACE / name, ignore_errors=True)
 
     def _sources(self, after: Sequence[str]) -> dict[str, str]:
@@ -231,7 +231,7 @@ class RunFolder:
             name for stage in repeatable for name in (*self.record(stage)["files"], f"{stage}/stage.json")
         ]
         artefacts = sorted({"config.toml", "run.json", *made})
-        write_json(self.path / "manifest.json", {"schema": SCHEMA, "files": files, "artefacts": artefacts})
+        write_record(self.path / "manifest.json", {"schema": SCHEMA, "files": files, "artefacts": artefacts})
 
 
 def read_run(path: str | Path) -> tuple[ModelSpec, dict[str, Any]]:
@@ -250,7 +250,7 @@ def read_run(path: str | Path) -> tuple[ModelSpec, dict[str, Any]]:
     path = Path(path)
     if not (path / "run.json").is_file():
         raise ConfigError("run", str(path), "a folder that devnet run wrote")
-    record, config = read_json(path / "run.json"), path / "config.toml"
+    record, config = read_record(path / "run.json"), path / "config.toml"
     try:
         return parse_model(config.read_text(encoding="utf-8"), where=str(config)), record
     except (OSError, UnicodeDecodeError, ConfigError) as error:
@@ -276,7 +276,7 @@ def artefacts(path: str | Path) -> dict[str, str]:
         CorruptFileError: The manifest is damaged or declares nothing.
     """
     place = Path(path) / "manifest.json"
-    manifest = read_json(place)
+    manifest = read_record(place)
     try:
         found = {str(name): str(manifest["files"][name]["sha256"]) for name in manifest["artefacts"]}
     except (KeyError, TypeError):
@@ -302,7 +302,7 @@ def verify(path: str | Path) -> int:
     path = Path(path)
     if not (path / "manifest.json").exists():
         return _verify_unfinished(path)
-    manifest = read_json(path / "manifest.json")
+    manifest = read_record(path / "manifest.json")
     files: Any = manifest.get("files")
     if manifest.get("schema") != SCHEMA or not isinstance(files, dict) or not files:
         raise CorruptFileError(f"{path / 'manifest.json'}: empty, or not a manifest of this devnet")
@@ -353,7 +353,7 @@ def _work(path: Path) -> float:
             return float("inf")
         if file.suffix == ".json" and file.name != "after.json":
             with suppress(ConfigError, CorruptFileError, StorageError, KeyError, TypeError, ValueError):
-                seconds += float(read_json(file)["seconds"])
+                seconds += float(read_record(file)["seconds"])
     return seconds
 
 

@@ -19,8 +19,8 @@ from typing import Any
 from devnet._core import stopping
 from devnet._core.errors import ConfigError, CorruptFileError, StorageError
 from devnet.io.checkpoints import EVERY, Checkpoints
-from devnet.io.records import read_json
-from devnet.io.writer import digest, make_folder, write_json
+from devnet.io.records import read_record, write_record
+from devnet.io.writer import digest, make_folder
 
 SCHEMA = 1
 PLACE = "checkpoints"
@@ -77,7 +77,7 @@ class Part:
         stopping.check()
         record = self._place.with_name(f"{self._place.name}.json")
         with suppress(ConfigError, CorruptFileError, StorageError, KeyError, TypeError, AttributeError):
-            done = read_json(record)
+            done = read_record(record)
             if all(
                 digest(self.run / name) == sha for name, sha in check_names(record, done["files"]).items()
             ):
@@ -89,7 +89,7 @@ class Part:
         make_folder(record.parent)
         files = {name: digest(self.run / name) for name in self.files}
         seconds = round(time.perf_counter() - start, 3)
-        write_json(record, {"schema": SCHEMA, "numbers": numbers, "files": files, "seconds": seconds})
+        write_record(record, {"schema": SCHEMA, "numbers": numbers, "files": files, "seconds": seconds})
         shutil.rmtree(self._place, ignore_errors=True)
         return numbers
 
@@ -156,12 +156,12 @@ def begin(run: Path, name: str, sources: dict[str, str]) -> None:
     """
     place = run / PLACE / name
     try:
-        if read_json(place / "after.json") == sources:
+        if read_record(place / "after.json") == sources:
             return
     except (ConfigError, CorruptFileError, StorageError):
         pass
     shutil.rmtree(place, ignore_errors=True)
-    write_json(make_folder(place) / "after.json", sources)
+    write_record(make_folder(place) / "after.json", sources)
 
 
 def check_names(path: Path, files: dict[str, Any]) -> dict[str, Any]:

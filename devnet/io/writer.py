@@ -97,7 +97,12 @@ def write_json(path: str | Path, value: Any) -> None:
         StorageError: It could not be written.
         ValueError: A number is not finite.
     """
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Return a value as ``write_json`` writes it."""
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def make_folder(path: str | Path) -> Path:

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from devnet import io
 from devnet._core.errors import BusyError, ConfigError, CorruptFileError, StorageError
 from devnet.io import RunFolder, verify, write_text
+from devnet.io.records import read_record, write_record
 from devnet.spec import dump_model, load_model, parse_model
 
 MODEL = load_model("raghavan2019_grown_pooling/small")
@@ -100,11 +100,11 @@ def test_names_that_lead_out_of_the_folder_are_refused(tmp_path, name):
     with started(tmp_path) as run:
         with run.stage("grow") as stage:
             write_text(stage.file("a.txt"), "a")
-        record = json.loads((run.path / "grow" / "stage.json").read_bytes()) | {"files": {name: "0" * 64}}
-        io.write_json(run.path / "grow" / "stage.json", record)
+        record = read_record(run.path / "grow" / "stage.json") | {"files": {name: "0" * 64}}
+        write_record(run.path / "grow" / "stage.json", record)
         with pytest.raises(CorruptFileError, match="leads out of the run folder"):
             run.record("grow")
-        io.write_json(run.path / "manifest.json", {"schema": 1, "files": {name: {"sha256": "0"}}})
+        write_record(run.path / "manifest.json", {"schema": 1, "files": {name: {"sha256": "0"}}})
     with pytest.raises(CorruptFileError, match="leads out of the run folder"):
         verify(tmp_path)
 
@@ -204,7 +204,7 @@ def test_verify_names_every_missing_changed_and_new_file(tmp_path):
 def test_an_empty_manifest_fails(tmp_path):
     with pytest.raises(ConfigError, match="a folder that devnet run wrote"):
         verify(tmp_path)
-    io.write_json(tmp_path / "manifest.json", {"schema": 1, "files": {}})
+    write_record(tmp_path / "manifest.json", {"schema": 1, "files": {}})
     with pytest.raises(CorruptFileError, match="empty"):
         verify(tmp_path)
 

@@ -1,0 +1,99 @@
+"""Points of a study on Dask: workers on this machine, on a scheduler that is running, or on a SLURM cluster.
+
+A worker that dies is replaced and its point goes on from its last checkpoint elsewhere. A point that kills four
+workers is given up as failed; the others finish.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from devnet._core import stopping
+from devnet._core.errors import ConfigError
+from devnet._core.optional import require
+from devnet.study.sweep import Point, Runner, Work
+
+DEATHS = 3
+"""Workers that a point may kill and still be tried again."""
+_LOOK = 0.2
+
+
+def on_dask(workers: int, scheduler: str | None = None) -> Runner:
+    """Return a runner of points.
+
+    Args:
+        workers: How many points run at a time; a scheduler that is running has its own workers.
+        scheduler: Address of a scheduler, ``"slurm"`` for jobs as dask-jobqueue is configured, or None for processes
+            on this machine.
+
+    Returns:
+        The runner.
+
+    Raises:
+        MissingDependencyError: Dask, or dask-jobqueue for SLURM, is not installed.
+    """
+    require("distributed", extra="sweep")
+    if scheduler == "slurm":
+        require("dask_jobqueue", extra="sweep,slurm")
+
+    def run(points: Sequence[Point], folder: str, work: Work) -> Iterator[tuple[Point, str]]:
+        from dask import config
+        from distributed import Client
+
+        with ExitStack() as stack:
+            stack.enter_context(
+                config.set(
+                    {
+                        "distributed.scheduler.allowed-failures": DEATHS,
+                        "distributed.worker.memory.terminate": False,
+                    }
+                )
+            )
+            try:
+                where = (
+                    scheduler
+                    if scheduler not in (None, "slurm")
+                    else stack.enter_context(_cluster(workers, scheduler))
+                )
+                client = stack.enter_context(Client(where, set_as_default=False, timeout="20s"))
+            except (OSError, ValueError, TimeoutError) as error:
+                raise ConfigError(
+                    "scheduler", scheduler, f"the address of a Dask scheduler ({error})"
+                ) from None
+            yield from _gathered(client, points, folder, work)
+
+    return run
+
+
+def _cluster(workers: int, scheduler: str | None) -> Any:
+    if scheduler == "slurm":
+        from dask_jobqueue import SLURMCluster  # pyright: ignore[reportMissingImports]
+
+        cluster: Any = SLURMCluster()
+        cluster.scale(workers)
+        return cluster
+    from distributed import LocalCluster
+
+    options: dict[str, Any] = {"dashboard_address": None}  # no page is served
+    return LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, memory_limit=0, **options)
+
+
+def _gathered(client: Any, points: Sequence[Point], folder: str, work: Work) -> Iterator[tuple[Point, str]]:
+    """Yield points as they end; a point whose workers died too often comes with the reason."""
+    left, running = list(points), dict[Any, Point]()
+    while left or running:
+        # No more at a time than there are threads: who waits behind a point that kills its worker is blamed as well.
+        while left and len(running) < max(1, sum(client.nthreads().values())):
+            point = left.pop(0)
+            running[client.submit(work, point, folder, key=point.name, pure=False)] = point
+        for future in [future for future in running if future.done()]:
+            point, error = running.pop(future), future.exception()
+            yield (
+                point,
+                future.result() if error is None else f"{type(error).__name__}: {DEATHS + 1} workers died",
+            )
+        stopping.check()
+        time.sleep(_LOOK)

@@ -1,0 +1,187 @@
+"""Sweeps: one folder a point, one table, the same whoever ran the points and whatever befell the workers."""
+
+import csv
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from devnet._core.errors import BusyError, ConfigError
+from devnet.spec import dump_model
+from devnet.study.sweep import points_of
+
+pytest.importorskip("torch")
+pytest.importorskip("pyarrow")
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SWEEP = """
+import sys
+import tiny_run
+from devnet.study.sweep import in_turn, run_point, sweep
+from devnet.study.sweep_dask import on_dask
+
+def work(point, folder):
+    tiny_run.shorten()
+    return run_point(point, folder)
+
+if __name__ == "__main__":
+    study, out, workers = sys.argv[1:]
+    rows = sweep(study, out, in_turn if workers == "1" else on_dask(int(workers)), work)
+    print("failed:", *[row["point"] for row in rows if row["failed"]])
+"""
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Return a study of four points on a model that takes seconds."""
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("tiny_run", ROOT / "tests/crash/tiny_run.py")
+    tiny = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tiny)
+    folder = tmp_path_factory.mktemp("study")
+    model = tiny.model()
+    model = model.replace(
+        learning={name: part.replace(steps=2048) for name, part in model.learning.items()},
+        path=model.path.replace(sparsity=(0.9,)),
+    )
+    (folder / "tiny.toml").write_text(dump_model(model))
+    path = folder / "study.toml"
+    path.write_text('model = "tiny.toml"\nseeds = [0, 1]\n[grid]\n"growth.emit_probability" = [0.05, 0.4]\n')
+    return path
+
+
+def swept(study, out, workers):
+    """Run a sweep in a process of its own and return which points failed."""
+    script = out.parent / "sweep.py"
+    script.write_text(SWEEP)
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests/crash'}"}
+    done = subprocess.run(
+        [sys.executable, str(script), str(study), str(out), str(workers)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    return re.findall(r"^failed:(.*)$", done.stdout, re.MULTILINE)[0].split()
+
+
+@pytest.fixture(scope="module")
+def serial(study, tmp_path_factory):
+    """Return the folder of the sweep run point after point in one process."""
+    out = tmp_path_factory.mktemp("serial") / "out"
+    assert swept(study, out, 1) == []
+    return out
+
+
+def kill(out, names, times):
+    """Kill the process that works on one of these points, so many times; return a thread that does it."""
+
+    def work():
+        left, seen = times, set()
+        end = time.monotonic() + 300
+        while left and time.monotonic() < end:
+            for name in names:
+                try:
+                    holder = (out / name / ".lock").read_text().split()[1]
+                except (OSError, IndexError):
+                    continue
+                if holder not in seen and (out / name / "grow" / "stage.json").exists():
+                    seen.add(holder)
+                    os.kill(int(holder), signal.SIGKILL)
+                    left -= 1
+                    break
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_study_is_all_combinations_with_all_seeds(study):
+    points = points_of(study)
+    assert [(point.values["growth.emit_probability"], point.seed) for point in points] == [
+        (0.05, 0),
+        (0.05, 1),
+        (0.4, 0),
+        (0.4, 1),
+    ]
+    assert len({point.name for point in points}) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("seeds = [0]", "model"),
+        ('model = "none.toml"', "a TOML file that exists"),
+        ('model = "tiny.toml"\nseeds = [0, 0]', "seeds"),
+        ('model = "tiny.toml"\nseeds = []', "seeds"),
+        ('model = "tiny.toml"\nextra = 1', "extra"),
+        ('model = "tiny.toml"\n[grid]\n"growth.wrong" = [1]', "'wrong' is none of"),
+        ('model = "tiny.toml"\n[grid]\n"growth.timer" = 1', "grid"),
+        ('model = "tiny.toml"\n[grid]\n"growth.timer" = [-1, 5]', "timer"),
+        ("model = ", "a readable TOML file"),
+    ],
+)
+def test_what_is_no_study_is_refused_before_anything_is_written(study, tmp_path, text, told):
+    from devnet.study.sweep import sweep
+
+    (study.parent / "wrong.toml").write_text(text)
+    with pytest.raises(ConfigError, match=told):
+        sweep(study.parent / "wrong.toml", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_foreign_folders_are_left_alone(study, tmp_path):
+    from devnet.study.sweep import sweep
+
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(BusyError, match="something else than a study"):
+        sweep(study, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_table_holds_every_point(serial):
+    import pyarrow.parquet
+
+    with (serial / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["seed"] for row in rows] == ["0", "1", "0", "1"]
+    assert all(row["failed"] == "" and float(row["growth.cells"]) > 100 for row in rows)
+    assert float(rows[0]["growth.units"]) < float(rows[2]["growth.units"])
+    table = pyarrow.parquet.read_table(serial / "table.parquet")
+    assert table.column_names == list(rows[0])
+    assert table["growth.cells"].to_pylist() == [float(row["growth.cells"]) for row in rows]
+
+
+@pytest.mark.slow
+def test_a_dying_worker_changes_nothing(study, serial, tmp_path):
+    out = tmp_path / "out"
+    killer = kill(out, [point.name for point in points_of(study)], 2)
+    assert swept(study, out, 2) == []
+    killer.join()
+    for table in ("table.csv", "table.parquet"):
+        assert (out / table).read_bytes() == (serial / table).read_bytes()
+
+
+@pytest.mark.slow
+def test_a_point_that_kills_four_workers_is_given_up_and_a_rerun_does_only_that_one(study, serial, tmp_path):
+    out = tmp_path / "out"
+    poisoned = points_of(study)[1].name
+    killer = kill(out, [poisoned], 4)
+    assert swept(study, out, 2) == [poisoned]
+    killer.join()
+    made = {path: path.stat().st_mtime_ns for path in out.rglob("manifest.json")}
+    assert len(made) == 3
+    assert swept(study, out, 1) == []
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+    assert (out / "table.csv").read_bytes() == (serial / "table.csv").read_bytes()
