@@ -19,6 +19,8 @@ METHODS: dict[str, str] = {
     "magnitude": "magnitude pruning, then fine-tuning",
     "gradual": "gradual magnitude pruning",
     "finetune": "fine-tuning",
+    "replay": "replay of stored images with labels",
+    "naive": "fine-tuning on the new task alone",
 }
 """What methods are called in pictures."""
 

@@ -9,15 +9,19 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from devnet.viz._fields import fields
 from devnet.viz._growth import growth, growth_curve, lineage
 from devnet.viz._layers import layers
 from devnet.viz._learning import learning_curves, pools_forming, times
 from devnet.viz._paths import comparison, method_name, path_curves
+from devnet.viz._plane import path_plane
 from devnet.viz._pools import owners, pools, tiling
 from devnet.viz._readout import KINDS, readout
 from devnet.viz._run import Run, WayPoints
+from devnet.viz._space_time import initiation_map, space_time
 from devnet.viz._story import story
 from devnet.viz._waves import form_name, wave_frames
+from devnet.viz._weights import weights_over_time
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,24 @@ def _waves(run: Run) -> Iterator[Picture]:
             f"{recording.steps} steps: {recording.active.mean():.0f} of {recording.sheet.n} on average.",
             lambda r=recording: wave_frames(r),
         )
+    for name, recording in list(run.recordings.items())[:1]:
+        form = form_name(run.model, name)
+        yield Picture(
+            "waves",
+            "space_time",
+            "Space and time",
+            f"The {form}: where along the sheet cells fire in each step. A wave that travels is a slanted band.",
+            f"Slanted bands over {recording.steps} steps: patches of activity travel along the sheet and turn at its rim.",
+            lambda r=recording: space_time(r),
+        )
+        yield Picture(
+            "waves",
+            "initiation_map",
+            "Where waves start",
+            f"The {form}. Numbered: the place where each wave first exceeded 0.5 % of the cells, in order.",
+            "The sheet with cells colored by how often they fire, and numbered places where waves started.",
+            lambda r=recording: initiation_map(r),
+        )
 
 
 def _pools(run: Run) -> Iterator[Picture]:
@@ -152,6 +174,14 @@ def _pools(run: Run) -> Iterator[Picture]:
             "The share of organized units rises and the radius of the pools falls with the steps of learning.",
             lambda: learning_curves(wiring),
         )
+        yield Picture(
+            "pools",
+            "weights_over_time",
+            "Weights over time",
+            "Left, the connections of one unit; blue ones end in its pool. Right, how many cells remain in a field.",
+            "Most connections of a unit go to zero while those of its pool grow; the cells in a field become few.",
+            lambda: weights_over_time(wiring),
+        )
     yield Picture(
         "tiling",
         "tiling",
@@ -159,6 +189,14 @@ def _pools(run: Run) -> Iterator[Picture]:
         "One small sheet a unit, in the order of the places of their fields; units are taken by number, not by looks.",
         "Small maps of the sheet, one a unit; in each, the weights are large in one small patch.",
         lambda: tiling(wiring),
+    )
+    yield Picture(
+        "tiling",
+        "fields",
+        "Receptive fields",
+        "An ellipse for the field of each organized unit; some that overlap least are filled.",
+        "Ellipses that cover the sheet around the hole.",
+        lambda: fields(wiring),
     )
     yield Picture(
         "tiling",
@@ -191,8 +229,8 @@ def _readout(run: Run) -> Iterator[Picture]:
 def _paths(run: Run) -> Iterator[Picture]:
     fip: dict[str, Any] = run.summary.get("fip", {})
     sparse = {name: path for name, path in run.paths.items() if name.startswith("sparsify")}
+    labels = [f"to {name.removeprefix('sparsify')} %" for name in sparse]
     if sparse:
-        labels = [f"to {name.removeprefix('sparsify')} %" for name in sparse]
         yield Picture(
             "sparsify",
             "paths-sparsify",
@@ -205,6 +243,15 @@ def _paths(run: Run) -> Iterator[Picture]:
                 if p.accuracy is not None
             ),
             lambda: path_curves(*sparse.values(), labels=labels, accuracy=_accuracies(*sparse.values())),
+        )
+    if sparse:
+        yield Picture(
+            "sparsify",
+            "path_plane",
+            "In weight space",
+            "The plane that shows most of the paths. Square: start; diamond: end; color: how far the outputs moved.",
+            "Curved paths from one start to sparse networks in a plane of weight space.",
+            lambda: path_plane(*sparse.values(), labels=labels),
         )
     for share, entry in fip.get("sparsify", {}).items():
         per_cent = f"{100 * float(share):g}"

@@ -87,6 +87,7 @@ def _page(path: Path, model: ModelSpec, summary: dict[str, Any]) -> str:
             for share, entry in fip.get("sparsify", {}).items()
         ],
         "recover": [_tables.methods(fip["recover"], "After recovery")] if "recover" in fip else [],
+        "second": [_tables.methods(fip["second"], "Mean of both tasks")] if "second" in fip else [],
     }
     return render(
         "report.html.j2",

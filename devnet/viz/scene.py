@@ -35,8 +35,8 @@ MOST_WEIGHTS = 24_000_000
 """Bytes of weights in a page before they are compressed; more units than fit are left out, evenly."""
 MOST_SPIKES = 1_000_000
 """Spikes of one recording; later steps are left out."""
-MOST_LINES = 24_000
-"""Connections drawn at once, before learning."""
+MOST_LINES = 36_000
+"""Connections of the units that are always drawn."""
 _TYPES = {"u1": np.uint8, "u2": np.uint16, "u4": np.uint32, "f4": np.float32}
 
 
@@ -225,7 +225,7 @@ def even_units(sheet: Sheet) -> dict[str, np.ndarray]:
 
 def most_shown(sheet: Sheet) -> int:
     """Return of how many units all connections can be drawn at once."""
-    return int(np.clip(MOST_LINES // sheet.n, 1, 24))
+    return int(np.clip(MOST_LINES // sheet.n, 4, 24))
 
 
 def levels(weights: Float[np.ndarray, "n M"]) -> UInt8[np.ndarray, "M n"]:

@@ -41,13 +41,13 @@ void main() {
   gl_FragColor = vec4(shade * clamp(light, 0.25, 1.0), 1.0);
 }`;
 const LINE_VERTEX = `
-attribute float before; attribute float after; attribute vec3 tint;
-uniform float part, threshold, strength;
+attribute float before; attribute float after; attribute float rank; attribute vec3 tint;
+uniform float part, threshold, strength, keep;
 varying vec4 shade;
 void main() {
   float w = mix(before, after, part);
   shade = vec4(tint, strength * (0.35 + 0.65 * w));
-  gl_Position = w < threshold ? vec4(2.0, 2.0, 2.0, 1.0) : projectionMatrix * modelViewMatrix * vec4(position, 1.0);
+  gl_Position = w < threshold || rank > keep ? vec4(2.0, 2.0, 2.0, 1.0) : projectionMatrix * modelViewMatrix * vec4(position, 1.0);
 }`;
 const LINE_FRAGMENT = `
 varying vec4 shade;
@@ -92,7 +92,16 @@ export class SheetScene {
     this.unitTop = (j) => LIFT * this.sheet.unit_height[j];
     this.scratch = new Vector3();
     this.fresh = true;
+    this.warm();
     this.controls.addEventListener("change", () => { this.fresh = true; });
+  }
+
+  warm() { // drivers compile a program when it first draws: now, not in the middle of the story
+    if (!this.m) return;
+    this.connect(this.lines, [0], [0], () => {});
+    this.resize();
+    this.renderer.render(this.scene, this.camera);
+    this.lines.visible = false;
   }
 
   at(i) { return this.place.subarray(3 * i, 3 * i + 3); }
@@ -144,7 +153,7 @@ export class SheetScene {
   segments() {
     const material = new ShaderMaterial({
       vertexShader: LINE_VERTEX, fragmentShader: LINE_FRAGMENT, transparent: true, depthWrite: false,
-      uniforms: { part: { value: 0 }, threshold: { value: 0.5 }, strength: { value: 0.3 } },
+      uniforms: { part: { value: 0 }, threshold: { value: 0.5 }, strength: { value: 0.3 }, keep: { value: 1 } },
     });
     const lines = new LineSegments(new BufferGeometry(), material);
     lines.frustumCulled = false;
@@ -153,20 +162,27 @@ export class SheetScene {
     return lines;
   }
 
-  // Lines from units to cells: pairs of [unit, cell, r, g, b]; the weights follow by `weigh`.
-  connect(lines, pairs) {
-    const count = pairs.length;
-    const place = new Float32Array(6 * count), tint = new Uint8Array(6 * count);
-    pairs.forEach(([unit, cell, r, g, b], k) => {
-      place.set(this.foot.subarray(3 * unit, 3 * unit + 3), 6 * k);
-      place[6 * k + 1] = this.unitTop(unit);
-      place.set(this.at(cell), 6 * k + 3);
-      tint.set([r, g, b, r, g, b], 6 * k);
-    });
+  // Lines between the k-th unit and the k-th cell; color(k, tint) sets three numbers; weights follow by `weigh`.
+  connect(lines, units, cells, color) {
+    const count = units.length;
+    const place = new Float32Array(6 * count), tint = new Uint8Array(6 * count), rank = new Uint8Array(2 * count);
+    for (let k = 0; k < count; k++) {
+      const unit = 3 * units[k], cell = 3 * cells[k], at = 6 * k;
+      place[at] = this.foot[unit];
+      place[at + 1] = this.unitTop(units[k]);
+      place[at + 2] = this.foot[unit + 2];
+      place[at + 3] = this.place[cell];
+      place[at + 4] = this.place[cell + 1];
+      place[at + 5] = this.place[cell + 2];
+      color(k, tint, at);
+      tint.copyWithin(at + 3, at, at + 3);
+      rank[2 * k] = rank[2 * k + 1] = (k * 151) & 255;
+    }
     lines.geometry.dispose();
     lines.geometry = new BufferGeometry();
     lines.geometry.setAttribute("position", new BufferAttribute(place, 3));
     lines.geometry.setAttribute("tint", new BufferAttribute(tint, 3, true));
+    lines.geometry.setAttribute("rank", new BufferAttribute(rank, 1, true));
     for (const name of ["before", "after"]) lines.geometry.setAttribute(name, dynamic(new Uint8Array(2 * count).fill(255), 1, true));
     lines.visible = count > 0;
     this.fresh = true;

@@ -3,6 +3,7 @@ import { inflate } from "./pack.js";
 
 const ONE = 1000; // length of a chapter on the time line
 const SECONDS = { growth: 14, waves: 26, pools: 24 };
+const MOST_DRAWN = 6000; // connections drawn at once
 const LOOK_BACK = 40; // steps of spikes applied after a jump
 const number = (x) => Math.round(x).toLocaleString("en-US");
 
@@ -15,7 +16,7 @@ export class Story {
     this.focus = null; // what is lit: { kind: "unit" | "cell", id }
     this.lit = { cells: [], units: [] };
     this.seen = {};
-    this.pairs = [];
+    this.lined = false; // whether connections can be drawn
     this.plain = false; // cells without the colors of their descent
   }
 
@@ -76,13 +77,12 @@ export class Story {
     const { scene, wiring } = this;
     if (!scene || !wiring) return;
     this.column = new Map(Array.from(wiring.unit, (unit, k) => [unit, k]));
-    this.pairs = [];
-    if (!wiring.meta.own) return;
-    wiring.shown.forEach((k, s) => {
-      const tint = wiring.color.subarray(3 * s, 3 * s + 3);
-      for (let i = 0; i < scene.n; i++) this.pairs.push([wiring.unit[k], i, tint[0], tint[1], tint[2], k]);
-    });
-    scene.connect(scene.lines, this.pairs);
+    this.lined = wiring.meta.own;
+    if (!this.lined) return;
+    const { n } = scene, { shown, color, unit } = wiring, count = n * shown.length;
+    const units = new Uint32Array(count), cells = new Uint32Array(count);
+    for (let k = 0; k < count; k++) { units[k] = unit[shown[Math.floor(k / n)]]; cells[k] = k % n; }
+    scene.connect(scene.lines, units, cells, (k, tint, at) => tint.set(color.subarray(3 * Math.floor(k / n), 3 * Math.floor(k / n) + 3), at));
     this.seen = {};
   }
 
@@ -90,13 +90,14 @@ export class Story {
 
   connections() {
     const { scene } = this, lines = scene.lines;
-    const there = this.chapter === "pools" && this.pairs.length > 0 && !this.focus;
+    const there = this.chapter === "pools" && this.lined && !this.focus;
     if (lines.visible !== there) { lines.visible = there; scene.fresh = true; }
     if (!there) return;
     const [low, high, part] = this.between;
     if (this.seen.low !== low) {
-      scene.weigh(lines, "before", (k) => this.level(low, this.pairs[k][5], this.pairs[k][1]));
-      scene.weigh(lines, "after", (k) => this.level(high, this.pairs[k][5], this.pairs[k][1]));
+      const { shown } = this.wiring, { n } = scene;
+      scene.weigh(lines, "before", (k) => this.level(low, shown[Math.floor(k / n)], k % n));
+      scene.weigh(lines, "after", (k) => this.level(high, shown[Math.floor(k / n)], k % n));
       this.seen.low = low;
       this.seen.visible = null;
     }
@@ -107,9 +108,11 @@ export class Story {
       const a = lines.geometry.getAttribute("before").array, b = lines.geometry.getAttribute("after").array;
       const bar = 256 * this.threshold, count = [0, 0];
       for (let k = 0; k < a.length; k += 2) { count[0] += a[k] >= bar; count[1] += b[k] >= bar; }
-      this.seen.strength = count.map((c) => Math.min(0.5, Math.max(0.02, 700 / (c + 1))));
+      this.seen.keep = count.map((c) => Math.min(1, MOST_DRAWN / (c + 1))); // of more lines a part tells as much
+      this.seen.strength = count.map((c) => Math.min(0.5, Math.max(0.06, 700 / (c + 1))));
       this.seen.visible = this.threshold;
     }
+    u.keep.value = this.seen.keep[0] + part * (this.seen.keep[1] - this.seen.keep[0]);
     u.strength.value = this.seen.strength[0] + part * (this.seen.strength[1] - this.seen.strength[0]);
   }
 
@@ -156,7 +159,7 @@ export class Story {
     const { wiring, scene, focus } = this, bar = 256 * this.threshold;
     for (let i = 0; i < scene.n; i++) cells.set([54, 64, 76, 215], 4 * i);
     for (let j = 0; j < scene.m; j++) units.set([84, 78, 52, 225], 4 * j);
-    const pairs = [];
+    const from = [], to = [];
     const bright = (array, i, w) => array.set([255, 236, 150, 70 + 0.72 * w], 4 * i);
     if (focus.kind === "unit") {
       const k = this.column.get(focus.id);
@@ -166,7 +169,8 @@ export class Story {
         if (w < bar) continue;
         this.lit.cells.push(i);
         bright(cells, i, w);
-        pairs.push([focus.id, i, 255, 226, 120]);
+        from.push(focus.id);
+        to.push(i);
       }
       this.lit.units.push(focus.id);
     } else {
@@ -176,13 +180,16 @@ export class Story {
         const w = this.level(snapshot, k, focus.id);
         if (w < bar) continue;
         this.lit.units.push(unit);
-        pairs.push([unit, focus.id, 255, 226, 120]);
+        from.push(unit);
+        to.push(focus.id);
       }
     }
     if (!wiring.meta.own) return;
     for (const unit of this.lit.units) bright(units, unit, 255);
-    scene.connect(scene.picked, pairs);
-    scene.picked.material.uniforms.strength.value = pairs.length > 400 ? 0.2 : 0.6;
+    scene.connect(scene.picked, from, to, (k, tint, at) => tint.set(LIT, at));
+    const u = scene.picked.material.uniforms;
+    u.strength.value = from.length > 400 ? 0.2 : 0.6;
+    u.keep.value = Math.min(1, MOST_DRAWN / from.length);
   }
 
   // ------------------------------------------------------------------ spikes
@@ -246,7 +253,7 @@ export class Story {
     const good = w.meta.organized[low] + part * (w.meta.organized[high] - w.meta.organized[low]);
     const first = this.learned < 1;
     return [`Pools, learning step ${number(this.learned)} of ${number(w.meta.steps)}`, first
-      ? "At first every unit is connected to every cell, so no color has a place."
+      ? "At first every unit is connected to every cell (a part of the connections is drawn), so no color has a place."
       : `At each wave one unit wins and strengthens what fired: connections thin out to patches. ${Math.round(good)} % of `
         + `${number(w.meta.units)} units have one (${w.shown.length} shown in color).`];
   }
@@ -268,4 +275,5 @@ export class Story {
   }
 }
 
+const LIT = [255, 226, 120];
 const CLONES = [[95, 126, 214], [221, 170, 51], [47, 184, 146], [214, 120, 135], [122, 184, 228], [178, 106, 194], [176, 186, 70], [232, 148, 98]];
