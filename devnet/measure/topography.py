@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
 from scipy.spatial import Delaunay
@@ -53,7 +55,8 @@ def topographic_order(
     """
     if len(places) < 3:
         raise ConfigError("places", len(places), "at least 3 units")
-    return float(spearmanr(pdist(places), pdist(centers(weights, positions))).statistic)
+    found: Any = spearmanr(pdist(places), pdist(centers(weights, positions)))
+    return float(found.statistic)
 
 
 def folded_share(

@@ -29,8 +29,11 @@ STAGES = 256
 class _Growing:
     """A layer while it is stepped."""
 
-    def __init__(self, spec: LayerSpec, positions: np.ndarray, area: float, state: LayerState) -> None:
+    def __init__(
+        self, spec: LayerSpec, below: np.ndarray, positions: np.ndarray, area: float, state: LayerState
+    ) -> None:
         self.spec, self.positions, self.state = spec, positions, state
+        self._below, self._cell_area = below, area / len(below)
         spacing = (area / spec.units) ** 0.5
         self._side = area**0.5 / spacing
         self._distance = np.linalg.norm(positions[:, None] - positions[None], axis=2) / spacing
@@ -42,6 +45,8 @@ class _Growing:
         stage = int(self.state.maturity * STAGES)
         if self._stage is None or self._stage[0] != stage:
             self._stage = stage, Stage.at(self.spec, self._distance, self._side, stage / STAGES)
+        if self.spec.max_spread > 0:
+            below = below.compact(self._below, self._cell_area, self.spec.max_spread)
         before = self.state.events
         frames = stepper.advance(self.spec, self._stage[1], self.state, below, learn=learn)
         self.wins += np.bincount(frames.cells, minlength=self.spec.units)
@@ -154,7 +159,7 @@ def _layers(sheet: Sheet, spec: StackSpec, key: Key) -> list[_Growing]:
     for number, part in enumerate(spec.layers.values(), start=2):
         places = even_places(sheet.scaffold, part.units)
         state = _start(part, below, places, side, key.child("layer", number))
-        layers.append(_Growing(part, places, sheet.scaffold.area, state))
+        layers.append(_Growing(part, below, places, sheet.scaffold.area, state))
         below = places
     return layers
 
@@ -198,11 +203,12 @@ def simulate_stack(
     layers = [
         _Growing(
             layer.spec,
+            stack.places(number),
             layer.positions,
             stack.sheet.scaffold.area,
             LayerState.of(layer.weights.copy(), layer.c.copy(), layer.maturity),
         )
-        for layer in stack.layers
+        for number, layer in enumerate(stack.layers, start=1)
     ]
     found: list[list[Frames]] = [[] for _ in range(len(layers) + 1)]
     frames = Frames.of(recording.time, recording.cell, recording.steps)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,25 @@ class Frames:
     def time(self) -> Int[np.ndarray, " K"]:
         """Return the step of each spike."""
         return np.repeat(np.arange(len(self)), np.diff(self.first))
+
+    def compact(self, places: Float[np.ndarray, "n 2"], cell_area: float, limit: float) -> Frames:
+        """Return the same steps, those empty in which the firing cells lie farther apart than those of one bump.
+
+        Args:
+            places: Where the cells lie.
+            cell_area: Area of the sheet a cell.
+            limit: Largest rms distance of k cells to their middle, over that of a disc of k cells, sqrt(k area / 2 pi).
+
+        Returns:
+            As many steps.
+        """
+        counts, time = np.diff(self.first), self.time()
+        at = places[self.cells]
+        sums = np.stack([np.bincount(time, values, len(counts)) for values in (*at.T, (at**2).sum(axis=1))])
+        x, y, square = sums / np.maximum(counts, 1)
+        kept = square - x**2 - y**2 <= limit**2 * counts * cell_area / (2.0 * np.pi)
+        first = np.concatenate([[0], np.cumsum(counts * kept)]).astype(np.int64)
+        return Frames(first, self.cells[kept[time]])
 
     def part(self, begin: int, end: int) -> Frames:
         """Return steps ``begin`` to ``end - 1``."""

@@ -44,6 +44,13 @@ class LayerSpec(Spec):
     tau_x: float = quantity(2.0, "steps", ASSUMED, ge=1)
     threshold: float = quantity(0.3, "drive", ASSUMED, gt=0, description="a unit fires above it")
     min_active: int = quantity(2, "cells", ASSUMED, ge=1, description="open to the layer below from so many")
+    max_spread: float = quantity(
+        2.0,
+        "disc",
+        ASSUMED,
+        ge=0,
+        description="and only while their rms radius is at most that of a disc of as many cells, times this; 0: always",
+    )
     mature_after: int = quantity(
         180_000, "events", ASSUMED, ge=1, description="events after which it is mature, if the layer below is"
     )

@@ -77,6 +77,13 @@ def stack(square_sheet, shapes=((100, 9), (9, 4))):
     )  # fmt: skip
 
 
+def test_steps_in_which_cells_lie_too_far_apart_are_emptied():
+    frames = Frames.of(np.array([0, 0, 2, 2, 3]), np.array([0, 1, 0, 3, 3]), 5)
+    places = np.array([[0.0, 0.0], [0.0, 2.0], [9.0, 9.0], [0.0, 8.0]])
+    assert [list(step) for step in frames.compact(places, np.pi, 1.0)] == [[0, 1], [], [], [3], []]
+    assert [list(step) for step in frames.compact(places, np.pi, 4.0)] == [[0, 1], [], [0, 3], [3], []]
+
+
 def test_weights_seen_in_lower_layers_are_products_and_sum_to_one(square_sheet):
     found = stack(square_sheet)
     np.testing.assert_allclose(found.weights(3, 1), found.weights(2) @ found.weights(3))
