@@ -1,7 +1,8 @@
 """`devnet bench sheet`: how fast sheets are stepped, beside Brian2, in one run on one machine.
 
 Ours and theirs take turns; a ratio is formed pair by pair, so that a machine whose speed drifts does both the same
-favor. Ours learns, theirs runs the waves alone, with noise handed to it for nothing.
+favor. Ours learns, theirs runs the waves alone, with noise handed to it for nothing. What runs on one thread is timed by
+processor time, as Brian2's C++ programs time themselves; what runs on several, and whole jobs, by the clock.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -28,6 +32,8 @@ from devnet.spec import AdaptiveLeakySpec, CouplingSpec, DynamicsSpec, load_mode
 from devnet.study.claims import Answer, claims_of
 
 REPEATS = 5
+JOBS = 3
+"""Repeats of whole jobs, which take minutes."""
 UNITS = 64
 NOISE_NS = 1.5
 """Nanoseconds a noise sample costs at the floor."""
@@ -64,22 +70,24 @@ def _dynamics(form: str, sheet: Sheet) -> DynamicsSpec:
 
 
 class _Ours:
-    """A sheet that runs and learns, warmed up, ready to be timed."""
+    """A sheet that runs and learns, warmed up, ready to be timed, over the same stretch of waves each time."""
 
     def __init__(
         self, form: str, sheet: Sheet, units: int, backend: Backend, rule: Any, warm: int = 2048
     ) -> None:
         self.model = SheetModel.build(sheet, _dynamics(form, sheet), Key(1))
         learner = plasticity.start(rule, self.model.coupling.places, units, Key(2)) if units else None
-        self.state = State.initial(self.model, learner)
+        self.start = State.initial(self.model, learner)
         self.backend, self.rule = backend, rule if units else None
-        self.backend.advance(self.model, self.state, warm, rule=self.rule, record=False)
+        self.backend.advance(self.model, self.start, warm, rule=self.rule, record=False)
+        self.waves = replace(self.start, learner=None)
 
-    def seconds_a_step(self, steps: int) -> float:
-        """Take steps and return the time of one."""
-        began = perf_counter()
+    def seconds_a_step(self, steps: int, clock: Callable[[], float] = process_time) -> float:
+        """Take steps and return the time of one; the costs of a step depend on how many cells fire."""
+        self.state = deepcopy(self.start)
+        began = clock()
         self.backend.advance(self.model, self.state, steps, rule=self.rule, record=False)
-        return (perf_counter() - began) / steps
+        return (clock() - began) / steps
 
 
 def _against_brian2(form: str, n: int, steps: int) -> list[float]:
@@ -94,21 +102,19 @@ def _against_brian2(form: str, n: int, steps: int) -> list[float]:
         backend_of("numba", "fast"),
         sheet.model.learning["rate_map"].rule,
     )
-    waves = State(ours.state.cells.copy(), ours.state.fired.copy(), ours.state.step)
-    with standalone(ours.model, steps, state=waves) as run:
-        return [run().seconds / steps / ours.seconds_a_step(4 * steps) for _ in range(REPEATS)]
+    with standalone(ours.model, steps, state=ours.waves) as run:
+        return [run().seconds / steps / ours.seconds_a_step(steps) for _ in range(REPEATS)]
 
 
 def _against_cython(n: int, steps: int) -> list[float]:
     sheet = square_sheet(n, 1.0)
     ours = _Ours("rate_map", sheet, UNITS, backend_of("numba", "fast"), sheet.model.learning["rate_map"].rule)
     theirs: Any = backend_of("brian2")
-    state = State(ours.state.cells.copy(), ours.state.fired.copy(), ours.state.step)
-    theirs.advance(ours.model, state, 10)
+    theirs.advance(ours.model, deepcopy(ours.waves), 10)
     ratios: list[float] = []
     for _ in range(REPEATS):
-        theirs.advance(ours.model, state, steps, record=False)
-        ratios.append(theirs.seconds / steps / ours.seconds_a_step(4 * steps))
+        theirs.advance(ours.model, deepcopy(ours.waves), steps, record=False)
+        ratios.append(theirs.seconds / steps / ours.seconds_a_step(steps))
     return ratios
 
 
@@ -125,10 +131,10 @@ def _floor(n: int) -> list[float]:
     state = np.zeros((2, n))
     ratios: list[float] = []
     for _ in range(REPEATS):
-        began = perf_counter()
+        began = process_time()
         for _ in range(200):
             state += 1.0  # reads and writes both variables of every cell once
-        floor = (perf_counter() - began) / 200 + NOISE_NS * 1e-9 * n
+        floor = (process_time() - began) / 200 + NOISE_NS * 1e-9 * n
         ratios.append(ours.seconds_a_step(4096) / floor)
     return ratios
 
@@ -146,20 +152,23 @@ def _scaling() -> list[float]:
 
 def _two_threads() -> list[float]:
     one, two = _large(100_000, 1, 200), _large(100_000, 2, 200)
-    ratios = [one.seconds_a_step(100) / two.seconds_a_step(100) for _ in range(REPEATS)]
+    ratios = [
+        one.seconds_a_step(100, perf_counter) / two.seconds_a_step(100, perf_counter) for _ in range(REPEATS)
+    ]
     if one.state.cells.tobytes() != two.state.cells.tobytes():
         return [0.0]  # other bits: no speed is worth anything
     return ratios
 
 
 _MILLION = """
+from time import perf_counter
 from devnet.study.bench_sheet import REPEATS, _large, peak_memory
 ours = _large(1_000_000, 2, 40)
-print(*[1 / ours.seconds_a_step(20) for _ in range(REPEATS)])
+print(*[1 / ours.seconds_a_step(20, perf_counter) for _ in range(REPEATS)])
 print(peak_memory() / 2**30)
 """
 _FIRST = """
-from time import perf_counter
+from time import perf_counter, process_time
 import devnet._core.compile, numba, scipy.fft, scipy.special, scipy.spatial
 from devnet.study.bench_sheet import square_sheet
 sheet = square_sheet(400, 1.0)
@@ -168,6 +177,58 @@ from devnet.waves import simulate
 simulate(sheet, steps=10, rng=0)
 print(perf_counter() - began)
 """
+
+
+# Whole jobs in a fresh process with nothing compiled, from import to result.
+_JOB = """
+from time import perf_counter
+began = perf_counter()
+from devnet.organization import organize
+from devnet.study.bench_sheet import square_sheet
+organize(square_sheet({n}, 1.0), "rate_map", steps={steps}, units=64, rng=0, field="fast")
+print(perf_counter() - began)
+"""
+_BRIAN2_JOB = """
+from time import perf_counter
+from devnet._core.random import Key
+from devnet.backends.base import SheetModel
+from devnet.backends.brian2_.network import objects
+from devnet.study.bench_sheet import square_sheet
+sheet = square_sheet({n}, 1.0)
+began = perf_counter()
+import brian2
+if {target!r} == "standalone":
+    brian2.set_device("cpp_standalone", directory={folder!r})
+else:
+    brian2.prefs["codegen.target"] = {target!r}
+    brian2.prefs["codegen.runtime.cython.cache_dir"] = {folder!r}
+built = objects(SheetModel.build(sheet, sheet.model.dynamics["rate_map"], Key(1)))
+built.cells.run_regularly("noise = randn()", when="start")
+spikes = brian2.SpikeMonitor(built.cells)
+built.network(spikes).run({steps} * built.dt)
+assert spikes.num_spikes > 0
+print(perf_counter() - began)
+"""
+
+
+def _job(target: str, n: int, steps: int) -> list[float]:
+    """Return Brian2's time for a job over ours, all included: imports, set-up, compilation, stepping."""
+    ratios: list[float] = []
+    for _ in range(JOBS):
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as cache:
+            theirs = _in_process(_BRIAN2_JOB.format(target=target, folder=folder, n=n, steps=steps))[0][0]
+            ratios.append(theirs / _in_process(_JOB.format(n=n, steps=steps), cache)[0][0])
+    return ratios
+
+
+def _on_gpu(n: int, steps: int) -> list[float]:
+    """Return the speed of a CUDA device over that of the CPU's two threads, waves on the fast field."""
+    cpu = _large(n, 2, steps)
+    gpu = _Ours("rate_map", square_sheet(n, 1.0), 0, backend_of("torch-cuda", "fast"), None, warm=steps)
+    return [
+        cpu.seconds_a_step(steps, perf_counter) / gpu.seconds_a_step(steps, perf_counter)
+        for _ in range(REPEATS)
+    ]
 
 
 def peak_memory() -> int:
@@ -209,11 +270,11 @@ def bench_sheet() -> dict[str, Answer]:
         tick()
 
     with task("bench sheet", len(claims_of("sheet"))) as tick, tempfile.TemporaryDirectory() as cache:
-        answer("leaky_6400", lambda: _against_brian2("leaky", 6400, 1000))
-        answer("map_6400", lambda: _against_brian2("rate_map", 6400, 1000))
+        answer("leaky_6400", lambda: _against_brian2("leaky", 6400, 2000))
+        answer("map_6400", lambda: _against_brian2("rate_map", 6400, 2000))
         answer("leaky_1600", lambda: _against_brian2("leaky", 1600, 4000))
         answer("map_1600", lambda: _against_brian2("rate_map", 1600, 4000))
-        answer("cython_6400", lambda: _against_cython(6400, 500))
+        answer("cython_6400", lambda: _against_cython(6400, 2000))
         answer("g19_learning", _g19_learning)
         answer("floor_6400", lambda: _floor(6400))
         million: list[list[float]] = []
@@ -223,4 +284,9 @@ def bench_sheet() -> dict[str, Answer]:
         answer("first_call", lambda: _in_process(_FIRST, cache)[0])
         answer("later_call", lambda: [_in_process(_FIRST, cache)[0][0] for _ in range(REPEATS)])
         answer("two_threads", _two_threads)
+        for target in ("numpy", "cython", "standalone"):
+            answer(f"job_{target}", partial(_job, target, 6400, 10_000))
+        for name, n, steps in (("gpu_1e5", 100_000, 100), ("gpu_1e6", 1_000_000, 20)):
+            if name in claims_of("sheet"):  # else there is no CUDA device
+                answer(name, partial(_on_gpu, n, steps))
     return answers

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ class Claim:
         bar: The number.
         paper: What was published, as a number or as words; empty where the claim is our own.
         quick: Bar of the quick form of a study, whose runs are shorter; None where it is the same.
+        needs: ``"cuda"`` where the claim is asked only of machines with a CUDA device.
     """
 
     text: str
@@ -42,6 +44,7 @@ class Claim:
     bar: float
     paper: str | float = ""
     quick: float | None = None
+    needs: str = ""
 
     def reached(self, value: float) -> bool:
         """Say whether a value reaches the bar."""
@@ -49,7 +52,7 @@ class Claim:
 
     def told(self) -> dict[str, Any]:
         """Return what a table tells of the claim."""
-        hidden = {"quick"} if self.paper != "" else {"quick", "paper"}
+        hidden = {"quick", "needs"} if self.paper != "" else {"quick", "needs", "paper"}
         return {name: value for name, value in asdict(self).items() if name not in hidden}
 
 
@@ -62,7 +65,7 @@ class Answer:
 
 
 def claims_of(group: str) -> dict[str, Claim]:
-    """Return the claims of one benchmark or reproduction, by id.
+    """Return the claims of one benchmark or reproduction that this machine can answer, by id.
 
     Args:
         group: Name of a table of ``claims.toml``, for example ``"sheet"``.
@@ -70,8 +73,29 @@ def claims_of(group: str) -> dict[str, Claim]:
     Returns:
         The claims, in the file's order.
     """
+    return {name: claim for name, claim in _all_claims(group).items() if not _lacks(claim.needs)}
+
+
+def not_asked(group: str) -> dict[str, str]:
+    """Return the claims that this machine cannot answer, by id, with what it lacks."""
+    return {name: why for name, claim in _all_claims(group).items() if (why := _lacks(claim.needs))}
+
+
+def _all_claims(group: str) -> dict[str, Claim]:
     text = (files("devnet.study") / "claims.toml").read_text(encoding="utf-8")
     return {name: Claim(**fields) for name, fields in tomllib.loads(text)[group].items()}
+
+
+def _lacks(need: str) -> str:
+    """Return what is missing, in words; nothing where the need is met."""
+    if need != "cuda":
+        return ""
+    if find_spec("torch") is not None:
+        import torch
+
+        if torch.cuda.is_available():
+            return ""
+    return "needs a CUDA device and a CUDA build of torch"
 
 
 def rows(
@@ -119,7 +143,8 @@ def average(values: np.ndarray) -> tuple[float, float]:
 def document(group: str, answers: dict[str, Answer]) -> dict[str, Any]:
     """Return what ``devnet bench --json`` writes: machine, versions and rows."""
     found = rows(claims_of(group), answers, middle)
-    return {"bench": group, "machine": machine(), "versions": versions(), "rows": found}
+    about = {"bench": group, "machine": machine(), "versions": versions()}
+    return {**about, "rows": found, "not_asked": not_asked(group)}
 
 
 def table(found: list[dict[str, Any]]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from devnet.study import bench_sheet as bench
@@ -43,9 +45,42 @@ def test_a_fresh_process_reports_numbers_line_by_line():
     assert 2**24 < memory < 2**33
 
 
+@pytest.mark.slow
+def test_whole_jobs_run_in_processes_of_their_own(monkeypatch, tmp_path):
+    pytest.importorskip("brian2")
+    monkeypatch.setattr(bench, "JOBS", 1)
+    assert bench._job("numpy", 400, 200)[0] > 0
+    if any(shutil.which(name) for name in ("g++", "clang++")):
+        program = bench._BRIAN2_JOB.format(target="standalone", folder=str(tmp_path), n=400, steps=200)
+        assert bench._in_process(program)[0][0] > 0
+
+
+def test_every_stretch_is_the_same():
+    ours = bench._Ours("rate_map", bench.square_sheet(400, 1.0), 0, bench.backend_of("numba"), None, warm=64)
+    ends = []
+    for _ in range(2):
+        assert ours.seconds_a_step(100) > 0
+        ends.append(ours.state.cells.tobytes())
+    assert ends[0] == ends[1] != ours.start.cells.tobytes()
+
+
+@pytest.mark.gpu
+def test_a_cuda_device_is_timed_beside_the_cpu():
+    assert all(value > 0 for value in bench._on_gpu(9000, 10))
+
+
 def test_every_claim_gets_an_answer(monkeypatch):
     pytest.importorskip("brian2")
-    for name in ("_against_brian2", "_against_cython", "_g19_learning", "_floor", "_scaling", "_two_threads"):
+    names = (
+        "_against_brian2",
+        "_against_cython",
+        "_g19_learning",
+        "_floor",
+        "_scaling",
+        "_two_threads",
+        "_job",
+    )
+    for name in (*names, "_on_gpu"):
         monkeypatch.setattr(bench, name, lambda *_: [1.0])
     monkeypatch.setattr(bench, "_in_process", lambda *_: [[1.0], [2.0]])
     assert set(bench.bench_sheet()) == set(claims_of("sheet"))

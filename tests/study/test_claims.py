@@ -50,6 +50,20 @@ def test_a_missing_claim_and_an_invented_one_fail(changes: dict[str, Answer | No
         rows(claims_of("sheet"), answers(**changes), middle)
 
 
+def test_what_a_machine_cannot_answer_is_not_asked_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = {"gpu_1e5", "gpu_1e6"}
+    monkeypatch.setattr("devnet.study.claims.find_spec", lambda name: None)
+    assert gpu.isdisjoint(claims_of("sheet"))
+    told = document("sheet", answers())
+    assert set(told["not_asked"]) == gpu
+    assert "CUDA" in told["not_asked"]["gpu_1e5"]
+    monkeypatch.undo()
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert gpu <= set(claims_of("sheet"))
+    assert document("sheet", answers())["not_asked"] == {}
+
+
 def test_tables_and_documents_tell_machine_and_misses() -> None:
     found = document("sheet", answers(scaling=Answer([2.0], 1.0)))
     assert found["machine"]

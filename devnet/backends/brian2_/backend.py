@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import cache
-from time import perf_counter
+from time import process_time
 from typing import final
 
 import numpy as np
@@ -98,9 +98,9 @@ class _Run:
         noise: Float[np.ndarray, "steps n"] | None,
         record: bool,
     ) -> tuple[list[Spikes], float]:
-        """Take steps and return spikes by step, and the seconds since the first step began."""
+        """Take steps and return spikes by step, and the processor time since the first step began."""
         self.state, self.first, self.record = state, state.step, record
-        self.began = perf_counter()
+        self.began = process_time()
         self.parts: list[Spikes] = []
         self.rule = rule if state.learner is not None else None
         source = Noise(self.model)
@@ -109,7 +109,7 @@ class _Run:
             value[:] = row
         self.drive[:] = 0.0
         self.network.run(steps * self.dt, namespace={})
-        seconds = perf_counter() - self.began
+        seconds = process_time() - self.began
         if state.step == self.first + steps:  # else stopped, and the state is the one that was not finite
             self.read()
             state.fired[:] = False
@@ -119,7 +119,7 @@ class _Run:
     def _each_step(self) -> None:
         state, step = self.state, self.state.step
         if step == self.first:
-            self.began = perf_counter()
+            self.began = process_time()
         elif step % CHECK == 0:
             self.read()
             if not np.isfinite(state.cells).all():
@@ -147,8 +147,8 @@ class Brian2Backend(Backend):
         target: ``"cython"``, ``"numpy"``, or None for the faster one that this machine has.
 
     Attributes:
-        seconds: Time of stepping alone in the last call of ``advance``: without building the network, making code and
-            compiling it.
+        seconds: Processor time of stepping alone in the last call of ``advance``: without building the network, making
+            code and compiling it.
     """
 
     def __init__(self, target: str | None = None) -> None:

@@ -64,12 +64,15 @@ def _count_changes(fired, before):
 def _add_rows(total, matrix, rows, signs):
     """Add rows to a total, each with its sign: eight in one pass, because reading them is what takes the time."""
     c = 0
-    while c + 8 <= len(rows):
-        a0, a1, a2, a3 = matrix[rows[c]], matrix[rows[c + 1]], matrix[rows[c + 2]], matrix[rows[c + 3]]
-        b0, b1, b2, b3 = matrix[rows[c + 4]], matrix[rows[c + 5]], matrix[rows[c + 6]], matrix[rows[c + 7]]
-        # Products with 1 and -1 are exact in float32 as in float64.
-        f = signs[c : c + 8].astype(np.float32)
+    pick, f = np.empty(8, np.int64), np.empty(8, np.float32)
+    while len(rows) - c > 2:
+        for k in range(8):  # the last row again, times 0, where fewer are left
+            pick[k] = rows[min(c + k, len(rows) - 1)]
+            f[k] = signs[c + k] if c + k < len(rows) else 0
+        a0, a1, a2, a3 = matrix[pick[0]], matrix[pick[1]], matrix[pick[2]], matrix[pick[3]]
+        b0, b1, b2, b3 = matrix[pick[4]], matrix[pick[5]], matrix[pick[6]], matrix[pick[7]]
         p0, p1, p2, p3, q0, q1, q2, q3 = f[0], f[1], f[2], f[3], f[4], f[5], f[6], f[7]
+        # Products with 1, -1 and 0 are exact in float32 as in float64.
         for j in range(len(total)):
             a = np.float64(p0 * a0[j]) + np.float64(p1 * a1[j])
             a += np.float64(p2 * a2[j]) + np.float64(p3 * a3[j])
