@@ -1,4 +1,4 @@
-"""Perceptrons behind grown pools: made, trained, and taken along paths; the commands' work on files."""
+"""Perceptrons behind grown pools: made, trained, and the files of their paths."""
 
 from __future__ import annotations
 
@@ -13,16 +13,22 @@ from torch import nn
 from devnet._core.errors import ConfigError
 from devnet._core.random import Key, as_key
 from devnet.data import ImageSet, load_images
-from devnet.export import GrownNetwork, load_network, save_network, to_torch
-from devnet.fip import Damage, Path
+from devnet.export import (
+    GrownNetwork,
+    save_network,  # noqa: F401  (for stages and commands)
+    to_torch,
+)
+from devnet.fip import Adam, Euclidean, NewTask, Path, PenalizedGradient, Problem, StopWhen, traverse
 from devnet.io import write_tensors
 from devnet.io.nouns import load_wiring
 from devnet.sheet import Wiring
-from devnet.tasks import accuracy, recover, sparsify, train_classifier
+from devnet.tasks import accuracy, train_classifier
 
 TRAIN_STEPS = 2000
 TRAIN_RATE = 6e-3
 """Length and rate of training: the best of four on a held-out part of the digits' training images."""
+SECOND_RATE = 6e-3
+"""Rate of learning a second task: the best of three on the same, for paths, replay and plain training alike."""
 
 
 def untrained(
@@ -101,66 +107,41 @@ def export(
     return network, accuracy(network.readout, seen(network, images.x_test), images.y_test)
 
 
-def sparsify_file(
-    path: str | FilePath,
-    out: str | FilePath,
-    data: str,
+def second_task(
+    module: nn.Module,
+    stored: Any,
+    inputs: Any,
+    labels: Any,
     *,
-    sparsity: float,
     steps: int,
-    rng: Any,
-    network: FilePath | None,
-) -> str:
-    """Sparsify a network's read-out without labels, save the path, and say how it went.
+    rate: float = SECOND_RATE,
+    rng: Any = None,
+) -> Path:
+    """Teach a network a second task while its answers to stored inputs stay, without a label of the first (F24).
+
+    Adam on the Euclidean distance to the recorded outputs plus ten times the cross-entropy of the new task.
 
     Args:
-        path: The network.
-        out: Where the path goes.
-        data: Name of the image set whose training images are the reference.
-        sparsity: Share of the weights to cut.
-        steps: Steps along the path.
+        module: The network; it is not touched.
+        stored: Inputs of the first task.
+        inputs: Inputs of the new task.
+        labels: Their class numbers.
+        steps: Mini-batch steps, 64 stored and 64 new examples each.
+        rate: First learning rate.
         rng: Seed.
-        network: Where the sparse network goes, or None.
 
     Returns:
-        One line.
+        The path.
     """
-    grown, images = _opened(path, data)
-    walked = sparsify(
-        grown.readout, seen(grown, images.x_train), sparsity=sparsity, steps=steps, rng=as_key(rng)
+    problem = Problem(
+        stored,
+        NewTask(inputs, labels, batch=64),
+        metric=Euclidean(),
+        direction=PenalizedGradient(64, penalty=10.0),
+        step=Adam(rate),
+        stop=StopWhen(steps),
     )
-    return _told(f"{100 * sparsity:g} % sparse", grown, images, walked, out, network, None)
-
-
-def recover_file(
-    path: str | FilePath,
-    out: str | FilePath,
-    data: str,
-    *,
-    cut: float,
-    rounds: int,
-    rng: Any,
-    network: FilePath | None,
-) -> str:
-    """Damage a network's read-out, let it recover without labels, save the path, and say how it went.
-
-    Args:
-        path: The network.
-        out: Where the path goes.
-        data: Name of the image set whose training images are the reference.
-        cut: Share of the hidden units that is lost.
-        rounds: Rounds of recovery.
-        rng: Seed.
-        network: Where the recovered network goes, or None.
-
-    Returns:
-        One line.
-    """
-    grown, images = _opened(path, data)
-    key = as_key(rng)
-    damage = Damage.units(grown.readout, cut, rng=key.child("damage"))
-    walked = recover(grown.readout, seen(grown, images.x_train), damage=damage, rounds=rounds, rng=key)
-    return _told(f"{100 * cut:g} % of the units lost", grown, images, walked, out, network, damage)
+    return traverse(module, problem, rng=rng)
 
 
 def write_path(out: str | FilePath, path: Path, along: npt.NDArray[np.float64]) -> None:
@@ -179,36 +160,3 @@ def write_path(out: str | FilePath, path: Path, along: npt.NDArray[np.float64]) 
 def scores_along(path: Path, x: Any, y: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """Return the accuracy in per cent at each way-point of a path."""
     return np.array([100.0 * accuracy(path.module(i), x, y) for i in range(len(path))])
-
-
-def _opened(path: str | FilePath, data: str) -> tuple[GrownNetwork, ImageSet]:
-    network, images = load_network(path), load_images(data)
-    if network.classes is None or network.classes < images.classes:
-        raise ConfigError(
-            "network", f"{network.classes} outputs", f"a network with {images.classes} classes or more"
-        )
-    return network, images
-
-
-def _told(
-    what: str,
-    grown: GrownNetwork,
-    images: ImageSet,
-    path: Path,
-    out: str | FilePath,
-    network: FilePath | None,
-    damage: Damage | None,
-) -> str:
-    x = seen(grown, images.x_test)
-    along = scores_along(path, x, images.y_test)
-    before = 100.0 * accuracy(grown.readout, x, images.y_test)
-    write_path(out, path, along)
-    if network is not None:
-        grown.readout.load_state_dict(path.module().state_dict())
-        save_network(grown, network)
-    hurt = (
-        ""
-        if damage is None
-        else f", {100 * accuracy(damage.apply(grown.readout), x, images.y_test):.1f} % damaged"
-    )
-    return f"{out}: {what}: test accuracy {along[-1]:.1f} % (whole: {before:.1f} %{hurt}); {path.stop.help}"

@@ -5,9 +5,7 @@ torch = pytest.importorskip("torch")
 
 from devnet._core.errors import ConfigError  # noqa: E402
 from devnet.data import ImageSet, load_images  # noqa: E402
-from devnet.export import load_network, save_network, to_torch  # noqa: E402
-from devnet.fip import Path  # noqa: E402
-from devnet.io import read_tensors  # noqa: E402
+from devnet.export import load_network, save_network  # noqa: E402
 from devnet.io.nouns import load_wiring  # noqa: E402
 from devnet.study import networks  # noqa: E402
 
@@ -45,38 +43,6 @@ def test_what_the_read_out_sees_is_what_the_network_computes(network_file):
         )
     with pytest.raises(ConfigError, match="images of \\(28, 28\\)"):
         networks.seen(network, np.zeros((1, 28, 28), np.float32))
-
-
-def test_a_network_is_sparsified_into_files(network_file, tmp_path):
-    told = networks.sparsify_file(
-        network_file, tmp_path / "p", "digits", sparsity=0.5, steps=40, rng=1, network=tmp_path / "n"
-    )
-    assert "50 % sparse: test accuracy" in told
-    sparse = load_network(tmp_path / "n")
-    weights = torch.cat([p.reshape(-1) for p in sparse.readout.parameters() if p.ndim == 2])
-    assert float((weights == 0).float().mean()) == pytest.approx(0.5, abs=0.01)
-    arrays, metadata = read_tensors(tmp_path / "p", "path")
-    path = Path.from_tensors(arrays, metadata, load_network(network_file).readout)
-    assert torch.equal(path.module().state_dict()["0.weight"], sparse.readout.state_dict()["0.weight"])
-    assert len(arrays["accuracy"]) == len(path)
-
-
-def test_a_network_recovers_into_a_file(network_file, tmp_path):
-    told = networks.recover_file(
-        network_file, tmp_path / "p", "digits", cut=0.5, rounds=3, rng=1, network=None
-    )
-    assert "50 % of the units lost" in told
-    assert "% damaged)" in told
-    assert [entry.name for entry in tmp_path.iterdir()] == ["p"]
-
-
-def test_a_network_without_classes_is_refused(wiring_file, tmp_path):
-    save_network(to_torch(load_wiring(wiring_file), image_shape=(8, 8)), tmp_path / "n")
-    with pytest.raises(ConfigError, match="10 classes or more"):
-        networks.sparsify_file(
-            tmp_path / "n", tmp_path / "p", "digits", sparsity=0.5, steps=2, rng=1, network=None
-        )
-    assert not (tmp_path / "p").exists()
 
 
 def test_the_scale_is_that_of_the_chosen_images(wiring_file):
