@@ -1,4 +1,8 @@
-"""Break-down along damage: which units a network can lose is read off the metric before any is lost."""
+"""Break-down along damage: which units a network can lose is read off the metric before any is lost.
+
+The loss of one unit before a linear read-out is predicted exactly, since rectified units are homogeneous; so sets of units of
+both layers are cut at once.
+"""
 
 from __future__ import annotations
 
@@ -19,48 +23,38 @@ from devnet.viz.style import MUTED, OURS, PATCHES, styled
 SHARES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
 
 
-def _single(module, layer: str, unit: int) -> Damage:
-    """Return the loss of one unit's incoming weights and bias."""
-    intact = {}
-    for kind in ("weight", "bias"):
-        mask = np.ones(tuple(module.get_parameter(f"{layer}.{kind}").shape), bool)
-        mask[unit] = False
-        intact[f"{layer}.{kind}"] = mask
-    return Damage(intact)
-
-
 def run(effort: Effort) -> Found:
-    """Cut single units and growing shares of them; compare the outputs' change with the metric's prediction."""
+    """Cut random sets of units; compare the outputs' change with what the metric of the whole network predicts."""
     data = images(effort)
     x = torch.from_numpy(seen(data.x_test[: effort.pick(50, 200, 500)]))
     x_test = seen(data.x_test[: effort.pick(100, 5000, 10_000)])
     began = perf_counter()
-    ranks: dict[str, list[float]] = {"1": [], "3": []}
+    ranks: dict[float, list[float]] = {0.1: [], 0.3: []}
     curves: dict[str, list[list[float]]] = {"units": [], "weights": []}
     kept = {}
     for seed in range(effort.pick(1, 1, 10)):
         start = dense(data, effort, seed)
         network = Network(start)
         local = Euclidean().at(network, x)
-        for layer, mine in ranks.items():
+        for share, mine in ranks.items():
             predicted, actual = [], []
-            for unit in range(0, start.get_submodule(layer).out_features, effort.pick(10, 2, 1)):
-                damaged = _single(start, layer, unit).apply(start)
+            for draw in range(effort.pick(5, 60, 200)):
+                damaged = Damage.units(start, share, rng=(seed, draw)).apply(start)
                 change = torch.cat([p.detach().reshape(-1) for p in damaged.parameters()]) - network.weights
                 predicted.append(local.quadratic(change))
                 with torch.no_grad():
                     moved = damaged(x)
                 actual.append(2.0 * float(Euclidean().divergence(moved, local.outputs).mean()))
             mine.append(float(spearmanr(predicted, actual).statistic))
-            kept.setdefault(layer, (np.array(predicted), np.array(actual)))
+            kept.setdefault(share, (np.array(predicted), np.array(actual)))
         for kind, make in (("units", Damage.units), ("weights", Damage.weights)):
             hurt = [make(start, share, rng=seed).apply(start) for share in SHARES]
             curves[kind].append([100 * accuracy(m, x_test, data.y_test[: len(x_test)]) for m in hurt])
     seconds = perf_counter() - began
     half = SHARES.index(0.5)
     answers = {
-        "first_layer": Answer(ranks["1"], seconds),
-        "second_layer": Answer(ranks["3"], seconds),
+        "tenth": Answer(ranks[0.1], seconds),
+        "third": Answer(ranks[0.3], seconds),
         "half_of_the_units": Answer([c[half] for c in curves["units"]], seconds),
     }
     return Found(answers, {"units": kept, "curves": curves})
@@ -70,11 +64,11 @@ def run(effort: Effort) -> Found:
 def plot(data) -> Figure:
     figure = Figure(figsize=(6.4, 2.5), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for (layer, (predicted, actual)), color in zip(data["units"].items(), (OURS, PATCHES[3]), strict=True):
-        name = "first hidden layer" if layer == "1" else "second hidden layer"
-        left.loglog(predicted + 1e-9, actual + 1e-9, ".", color=color, markersize=4, label=name)
-    left.axline((1.0, 1.0), (10.0, 10.0), color=MUTED, linewidth=0.6, linestyle=":", zorder=0)
-    left.set(xlabel="change of the outputs by one unit's loss, predicted", ylabel="measured")
+    for (share, (predicted, actual)), color in zip(data["units"].items(), (OURS, PATCHES[3]), strict=True):
+        name = f"{100 * share:g} % of the units cut"
+        left.loglog(predicted, actual, ".", color=color, markersize=4, label=name)
+    left.axline((10.0, 10.0), (100.0, 100.0), color=MUTED, linewidth=0.6, linestyle=":", zorder=0)
+    left.set(xlabel="change of the outputs, predicted", ylabel="measured")
     left.legend(loc="upper left")
     for (kind, runs), color, mark in zip(data["curves"].items(), (OURS, PATCHES[3]), "os", strict=True):
         mean, spread = np.mean(runs, 0), np.std(runs, 0)
