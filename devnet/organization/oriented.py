@@ -59,8 +59,9 @@ def oriented_grid(
 ) -> Float[np.ndarray, "n M"]:
     """Lay units on a square grid, their directions in turn along each row: those an engineer would draw.
 
-    The unit in row a and column b points along 2 pi ((shift a + b) mod directions) / directions. Second differences
-    have alternating signs; of ``"both"``, every other unit along a diagonal is a second difference.
+    The unit in row a and column b points along 2 pi ((shift a + b) mod directions) / directions, a second difference,
+    which half a turn leaves as it is, along half that angle. Signs of second differences alternate; of ``"both"``,
+    every other unit is a second difference.
 
     Args:
         sheet: Where the cells are.
@@ -82,11 +83,13 @@ def oriented_grid(
         raise ConfigError("directions", directions, "at least 1")
     row, column = (np.ravel(index) for index in np.indices((side, side)))
     centers = _inside(sheet, profile, (np.stack([column, row], axis=1) + 0.5) / side)
-    turn = (shift * row + column) % directions / directions
-    second = profile.order == "second" or (profile.order == "both") & ((row + column) % 2 == 1)
-    return _units(
-        sheet, centers, 2 * np.pi * turn, second, np.where((row + column // 2) % 2, -1.0, 1.0), profile
-    )
+    angle = 2 * np.pi * ((shift * row + column) % directions) / directions
+    second = np.full(units, profile.order == "second")
+    if profile.order == "both":
+        second = (row + column) % 2 == 1
+    nth = (row + column) // 2 if profile.order == "both" else row + column
+    angle = np.where(second, angle / 2, angle)
+    return _units(sheet, centers, angle, second, np.where(nth % 2, -1.0, 1.0), profile)
 
 
 def oriented_random(
@@ -109,9 +112,10 @@ def oriented_random(
     if units < 1:
         raise ConfigError("units", units, "at least 1")
     draw = [as_key(rng).stream("control.oriented").uniform(0, units, number) for number in range(5)]
-    second = profile.order == "second" or (profile.order == "both") & (draw[3] < 0.5)
+    share = {"second": 1.0, "both": 0.5}.get(profile.order, 0.0)
     centers = _inside(sheet, profile, np.stack(draw[:2], axis=1))
-    return _units(sheet, centers, 2 * np.pi * draw[2], second, np.where(draw[4] < 0.5, -1.0, 1.0), profile)
+    sign = np.where(draw[4] < 0.5, -1.0, 1.0)
+    return _units(sheet, centers, 2 * np.pi * draw[2], draw[3] < share, sign, profile)
 
 
 def _inside(sheet: Sheet, profile: Profile, shares: Float[np.ndarray, "M 2"]) -> Float[np.ndarray, "M 2"]:

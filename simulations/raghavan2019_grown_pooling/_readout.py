@@ -1,0 +1,166 @@
+"""What the read-out figures share: sheets, what wires them, their hand-made counterparts, images, read-outs.
+
+All settings below were chosen on 20 000 and 10 000 images of MNIST's training part; the test part was first asked by the
+runs whose numbers are reported. Lengths are in pixels of a 28x28 image unless said otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Literal
+
+import numpy as np
+
+from devnet._core.random import Key
+from devnet.data import load_images
+from devnet.growth import grow
+from devnet.measure import softmax_readout
+from devnet.organization import organize, replay
+from devnet.organization.oriented import Profile
+from devnet.sheet import Sheet, Wiring
+from devnet.sheet.sampling import difference_matrix, sampling_matrix
+from devnet.spec import CouplingSpec, LearningSpec, RateMapSpec, TemporalDifferenceSpec, load_model
+from devnet.waves import shuffled_frames, simulate
+
+SIZES = (49, 100, 196, 400)
+SIDE = 28
+"""Pixels along a side."""
+MODEL = "raghavan2019_grown_pooling"
+Difference = Literal["first", "second", "both"]
+Order = Literal["place", "first", "second", "both"]
+
+
+@dataclass(frozen=True)
+class Waves:
+    """The map form on which units learn motion; radii count in mean spacings of the sheet.
+
+    Attributes:
+        r_i: Radius of excitation.
+        r_o: Radius from which inhibition acts.
+        delay: Delay of the slow ways to the units, in steps.
+        h_rim: How much more refractory the rim is.
+    """
+
+    r_i: float
+    r_o: float
+    delay: int
+    h_rim: float = 2.0
+
+    @property
+    def spec(self) -> RateMapSpec:
+        """The form."""
+        coupling = CouplingSpec(r_i=self.r_i, r_o=self.r_o, a_i=5, a_o=2, decay=10, length_unit="spacing")
+        return RateMapSpec(coupling=coupling, tau_v=100.0, h=3.0, h_rim=self.h_rim)
+
+
+LATTICE = {49: Waves(3, 6, 8), 100: Waves(3, 4, 8), 196: Waves(3, 4, 8), 400: Waves(3, 4, 8)}
+"""Waves on one cell a pixel."""
+GROWN = {49: Waves(4, 7, 12), 100: Waves(4, 5, 12), 196: Waves(4, 5, 12), 400: Waves(4, 5, 12)}
+"""Waves on grown sheets, whose cells lie unevenly: excitation reaches farther."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A hand-made grid.
+
+    Attributes:
+        profile: Form of its units, in pixels.
+        directions: How many directions its units have.
+        shift: By how many directions a row is ahead of the one before.
+    """
+
+    profile: Profile
+    directions: int = 1
+    shift: int = 0
+
+
+def layout(
+    order: Order, width: float, distance: float, elongation: float, extent: int, directions: int, shift: int
+) -> Layout:
+    """Return a layout; distance in widths, extent in pixels."""
+    return Layout(Profile(width, order, distance * width, elongation, extent / SIDE), directions, shift)
+
+
+def lattice() -> Sheet:
+    """Return a declared sheet: one cell at the center of each pixel."""
+    model = _square(float(SIDE))
+    rows, columns = np.indices((SIDE, SIDE))
+    places = np.stack([columns.ravel() + 0.5, SIDE - rows.ravel() - 0.5], axis=1)
+    return Sheet.declared(model, places)
+
+
+def grown(seed: int, side: float = 17.0) -> Sheet:
+    """Return a sheet grown from one cell on a square: about 1100 cells, so that a spacing is near a pixel."""
+    return grow(_square(side), rng=seed)
+
+
+def _square(side: float):
+    model = load_model(MODEL)
+    corners = ((0.0, 0.0), (side, 0.0), (side, side), (0.0, side))
+    return model.replace(
+        scaffold=model.scaffold.replace(outline=corners, holes=(), seed_cell=(side / 2, side / 2))
+    )
+
+
+def learning(waves: Waves, steps: int, order: Difference = "both") -> LearningSpec:
+    """Return what learns motion from these waves, under the name that ``waving`` gives them."""
+    return LearningSpec(
+        dynamics="motion",
+        rule=TemporalDifferenceSpec(order=order, delay=waves.delay, eta_wins=60.0),
+        steps=steps,
+    )
+
+
+def waving(sheet: Sheet, waves: Waves) -> Sheet:
+    """Return the sheet with these waves among its model's dynamics."""
+    return replace(sheet, model=sheet.model.replace(dynamics=sheet.model.dynamics | {"motion": waves.spec}))
+
+
+def motion(
+    sheet: Sheet, waves: Waves, units: int, steps: int, seed: int, order: Difference = "both"
+) -> Wiring:
+    """Let the sheet's waves wire units that learn motion."""
+    return organize(waving(sheet, waves), learning(waves, steps, order), units=units, rng=seed)
+
+
+def without_motion(sheet: Sheet, waves: Waves, units: int, steps: int, seed: int) -> Wiring:
+    """Let the same frames wire units, in random order: the control."""
+    recording = simulate(waving(sheet, waves), waves.spec, steps=steps, rng=seed)
+    return replay(shuffled_frames(recording, rng=seed), learning(waves, steps), units=units, rng=seed)
+
+
+def pixel_map(sheet: Sheet, weights: np.ndarray) -> np.ndarray:
+    """Return the map (pixels, units) of images that are sampled at the cells."""
+    return np.asarray(sampling_matrix(sheet, (SIDE, SIDE)).T @ difference_matrix(weights))
+
+
+_loaded = cache(load_images)
+
+
+@dataclass(frozen=True)
+class Images:
+    """Flat images and their classes."""
+
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+
+    @classmethod
+    def draw(cls, name: str, train: int, test: int, key: Key) -> Images:
+        """Draw so many without replacement, the training images from the training part."""
+        images = _loaded(name)
+        some = key.stream("train").permutation(0, len(images.x_train))[:train]
+        asked = key.stream("test").permutation(0, len(images.x_test))[:test]
+        flat = [part.reshape(len(part), -1) for part in (images.x_train, images.x_test)]
+        return cls(flat[0][some], images.y_train[some], flat[1][asked], images.y_test[asked])
+
+    def accuracy(self, pixels: np.ndarray | None, seed: int, *, rectified: bool, epochs: int) -> float:
+        """Return what a softmax read-out tells right of the test images, in per cent; None: raw pixels."""
+        train, test = self.x_train, self.x_test
+        if pixels is not None:
+            train, test = (part @ pixels.astype(np.float32) for part in (train, test))
+        if rectified:
+            train, test = np.maximum(train, 0), np.maximum(test, 0)
+        return 100 * softmax_readout(train, self.y_train, test, self.y_test, epochs=epochs, rng=seed)
