@@ -68,7 +68,9 @@ def plot(data) -> Figure:
             axes.plot(x, mean, color=COLORS[form], marker="o", markersize=3, label=setting.name)
             axes.fill_between(x, mean - sd, mean + sd, color=COLORS[form], alpha=0.2, linewidth=0)
             base = getattr(setting.with_coupling(**BASE[form]).coupling, name) / setting.spacing
-            axes.plot(base, np.interp(base, x, mean.filled(np.nan)), "o", markersize=7, mfc="none", mec=INK, mew=0.8)
+            axes.plot(
+                base, np.interp(base, x, mean.filled(np.nan)), "o", markersize=7, mfc="none", mec=INK, mew=0.8
+            )
         axes.set_xlabel(f"{name}: where {words} [mean spacings]")
     left, right = figure.axes
     left.set(ylabel="radius of a wave [mean spacings]", ylim=(0, None))
