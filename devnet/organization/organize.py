@@ -33,6 +33,7 @@ def organize(
     backend: str = "numba",
     field: str = "exact",
     threads: int = 1,
+    dtype: str = "float64",
     activity: str = "waves",
     start: Wiring | None = None,
     snapshots: int | Sequence[int] = 0,
@@ -50,6 +51,7 @@ def organize(
         backend: ``"numba"``, or ``"reference"``, ``"brian2"``, ``"torch"``: the same wiring, slower.
         field: ``"exact"`` or ``"fast"``, how the coupling is summed; see ``backends.base.backend_of``.
         threads: Threads for large sheets with a fast field; the result does not depend on it.
+        dtype: ``"float64"`` or ``"float32"``, in what the state of cells is held; see ``backends.base.backend_of``.
         activity: ``"waves"``, or ``"noise"`` for the control in which uncoupled cells fire as often by noise alone;
             the gate on spread, which noise never passes, is then open.
         start: A wiring of as many cells to go on from: its weights stay, while thresholds, counters and activity
@@ -82,7 +84,7 @@ def organize(
             "start", start, f"a wiring of {sheet.n} cells and {count} units, each with a weight above 0"
         )
     wanted = _kept_steps(snapshots, length)
-    stepper = backend_of(backend, field, threads)
+    stepper = backend_of(backend, field, threads, dtype)
     key = as_key(rng)
     dynamics = named("dynamics", sheet.model.dynamics, learning.dynamics)
     if activity == "noise":

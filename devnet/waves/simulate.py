@@ -58,6 +58,7 @@ def simulate(
     backend: str = "numba",
     field: str = "exact",
     threads: int = 1,
+    dtype: str = "float64",
     checkpoint: Checkpoint | None = None,
 ) -> Recording:
     """Run the spontaneous activity of a sheet.
@@ -74,6 +75,7 @@ def simulate(
         backend: ``"numba"``, or ``"reference"``, ``"brian2"``, ``"torch"``: the same spikes, slower.
         field: ``"exact"`` or ``"fast"``, how the coupling is summed; see ``backends.base.backend_of``.
         threads: Threads for large sheets with a fast field; the result does not depend on it.
+        dtype: ``"float64"`` or ``"float32"``, in what the state of cells is held; see ``backends.base.backend_of``.
         checkpoint: Where state and spikes are kept, so that the recording goes on bit for bit if its process dies;
             ``devnet.io.Checkpoints`` is one.
 
@@ -97,6 +99,7 @@ def simulate(
             backend=backend,
             field=field,
             threads=threads,
+            dtype=dtype,
             checkpoint=checkpoint,
         ):
             parts.append(part)  # must hold what came before an interrupt
@@ -122,6 +125,7 @@ def stream(
     backend: str = "numba",
     field: str = "exact",
     threads: int = 1,
+    dtype: str = "float64",
     checkpoint: Checkpoint | None = None,
 ) -> Iterator[Recording]:
     """Run the activity of a sheet and hand it out piece by piece, so that memory does not grow with the steps.
@@ -134,6 +138,7 @@ def stream(
         backend: Who steps the sheet.
         field: How the coupling is summed.
         threads: Threads for large sheets with a fast field.
+        dtype: In what the state of cells is held.
         checkpoint: Where state and spikes are kept.
 
     Yields:
@@ -147,7 +152,7 @@ def stream(
     if steps < 1:
         raise ConfigError("steps", steps, "at least 1")
     dynamics = named("dynamics", sheet.model.dynamics, spec)
-    stepper = backend_of(backend, field, threads)
+    stepper = backend_of(backend, field, threads, dtype)
     key = as_key(rng)
     model = SheetModel.build(sheet, dynamics, key)
     state = State.initial(model)

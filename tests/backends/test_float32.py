@@ -11,8 +11,10 @@ from devnet._core.errors import ConfigError
 from devnet._core.random import as_key
 from devnet.backends.base import SheetModel, State, backend_of
 from devnet.dynamics.plasticity import start
+from devnet.organization import organize
 from devnet.sheet import Sheet
 from devnet.spec import AdaptiveLeakySpec, DynamicsSpec, HebbianWTASpec, IzhikevichSpec, RateMapSpec
+from devnet.waves import simulate
 
 FORMS: dict[str, DynamicsSpec] = {
     "izhikevich": IzhikevichSpec(),
@@ -81,3 +83,12 @@ def test_it_is_refused_where_there_is_none() -> None:
             ConfigError, match=rf"^dtype: 'float32' .* 'float64': backend '{name}' has no other"
         ):
             backend_of(name, dtype="float32")
+
+
+def test_waves_and_wirings_take_it_by_name(sheet: Sheet) -> None:
+    recording = simulate(sheet, "rate_map", steps=64, rng=0, dtype="float32")
+    wiring = organize(sheet, "rate_map", steps=64, rng=0, dtype="float32")
+    assert "float32" in recording.field
+    assert "float32" in wiring.field
+    with pytest.raises(ConfigError, match=r"^dtype: 'float16'"):
+        simulate(sheet, "rate_map", steps=64, rng=0, dtype="float16")
