@@ -282,6 +282,16 @@ def _paths(run: Run) -> Iterator[Picture]:
             _ends(fip["recover"]),
             lambda: comparison(fip["recover"], fip.get("dense")),
         )
+    if "second" in fip:
+        yield Picture(
+            "second",
+            "second",
+            "After the second task",
+            "A dot is a network, the mean of both tasks; labels meant are the first task's; right, the difference on the "
+            "same network.",
+            _ends(fip["second"]),
+            lambda: comparison(fip["second"]),
+        )
 
 
 def _accuracies(*paths: WayPoints) -> list[np.ndarray]:

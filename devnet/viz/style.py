@@ -206,6 +206,8 @@ def scale_bar(axes: Axes, sheet: Sheet) -> None:
     look = {"color": INK, "linewidth": 1.2, "clip_on": False, "solid_capstyle": "butt", "zorder": ABOVE}
     axes.plot([x0, x0 + length], [y, y], **look)
     name = f"{length:g} length units"
+    if not axes.get_xlabel():
+        axes.set_xlabel(" ", fontsize=13)  # room for the words below
     text = axes.text(x0, y - 0.02 * (x1 - x0), name, ha="left", va="top", fontsize=6.5, zorder=ABOVE)
     text.set_in_layout(False)  # may reach under the next panel
 
