@@ -73,7 +73,7 @@ def run(effort: Effort) -> Found:
 @styled
 def _sheets(data) -> Figure:
     figure = Figure(figsize=(WIDTH, 4.8), layout="constrained")
-    for axes, (shape, wiring) in zip(figure.subplots(2, 3).ravel(), data["wirings"].items(), strict=True):
+    for axes, (shape, wiring) in zip(figure.subplots(2, 3).ravel(), data["wirings"].items(), strict=False):
         spare = figure.add_axes((0, 0, 0.01, 0.01))
         pools(wiring, shown=40, axes=(spare, axes))
         spare.remove()

@@ -16,7 +16,14 @@ from devnet._core.errors import HealthError
 from devnet.study.figure import Effort, study_claims
 
 STUDY = "raghavan2019_grown_pooling"
-FIGURES = ("fig1_growth", "fig3_pools", "fig4_geometry", "fig5_damage", "fig6_reconfiguration")
+FIGURES = (
+    "fig1_growth",
+    "fig3_pools",
+    "fig3_controls",
+    "fig4_geometry",
+    "fig5_damage",
+    "fig6_reconfiguration",
+)
 
 
 @pytest.fixture
