@@ -27,7 +27,7 @@ from devnet.measure import paired_difference
 from devnet.organization.oriented import Profile, oriented_grid, oriented_random
 from devnet.study.claims import Answer
 from devnet.study.figure import Effort, Found, main
-from devnet.viz.style import INK, MUTED, OURS, RULE, THEIRS, WIDTH, styled
+from devnet.viz.style import INK, OURS, RULE, THEIRS, WIDTH, styled
 
 AVERAGE = {
     49: Layout(Profile(1.4, "place", extent=24 / SIDE)),
@@ -43,8 +43,15 @@ EDGES = {
     400: layout("first", 1.2, 1.2, 2.5, 18, 8, 4),
 }
 """First differences: width, distance, elongation, extent, directions and shift chosen among 14 to 25."""
+ROUND = {
+    49: layout("first", 1.75, 2.0, 1.0, 16, 4, 7),
+    100: layout("first", 1.75, 1.4, 1.0, 16, 4, 2),
+    196: layout("first", 1.4, 1.4, 1.0, 18, 8, 6),
+    400: layout("first", 1.4, 1.4, 1.0, 18, 8, 4),
+}
+"""First differences whose lobes are kept round: width, distance, extent, directions chosen among 20."""
 BEST = {
-    49: layout("both", 1.5, 1.8, 2.0, 16, 4, 7),
+    49: layout("second", 2.0, 1.5, 2.5, 18, 8, 2),
     100: layout("second", 1.75, 1.8, 1.5, 16, 8, 2),
     196: layout("second", 1.4, 1.8, 1.5, 18, 8, 6),
     400: layout("both", 1.2, 1.4, 2.5, 18, 8, 4),
@@ -57,12 +64,13 @@ METHODS = {
     "first": "learned, first differences only",
     "linear": "learned, no rectifier",
     "shuffled": "learned, frames shuffled",
-    "edges": "hand-made first differences",
+    "edges": "hand-made, first differences",
+    "round": "the same, round lobes",
+    "whole": "the same, whole sheet",
     "best": "hand-made, best of all orders",
-    "whole": "hand-made, whole sheet",
-    "random": "first differences at random",
+    "random": "first differences, at random",
     "gauss": "Gaussian random weights",
-    "average": "averaging hand-made grid",
+    "average": "hand-made, averages",
 }
 """Rows of the figure, from the top."""
 
@@ -105,7 +113,7 @@ def maps(units: int, seed: int, budget: Budget, sheets: dict) -> dict[str, np.nd
     if seed < budget.others:
         found["first"] = motion(flat, LATTICE[units], units, budget.steps, seed, "first").weights
         found["shuffled"] = without_motion(flat, LATTICE[units], units, budget.steps, seed).weights
-        for name, made in (("edges", EDGES), ("best", BEST), ("average", AVERAGE)):
+        for name, made in (("edges", EDGES), ("round", ROUND), ("best", BEST), ("average", AVERAGE)):
             plan = made[units]
             found[name] = oriented_grid(
                 flat, units, plan.profile, directions=plan.directions, shift=plan.shift
@@ -190,14 +198,9 @@ def _accuracies(data: dict) -> Figure:
         place.axvline(ours, color=OURS, linewidth=0.6, linestyle=(0, (4, 3)), zorder=1)
         told = paired_difference(*_pairs(data, units, "edges"))
         place.set_title(f"{units} units")
-        place.set_xlabel("test accuracy, %")
-        place.annotate(
-            f"ours − hand-made: {told.mean:+.1f} [{told.low:+.1f}, {told.high:+.1f}]",
-            (0, -0.24),
-            xycoords="axes fraction",
-            fontsize=6.3,
-            color=MUTED,
-        )
+        difference = f"{told.mean:+.1f} [{told.low:+.1f}, {told.high:+.1f}]"
+        place.set_xlabel(f"test accuracy, %\n\nlearned − first differences\n{difference}", fontsize=7)
+        place.locator_params(axis="x", nbins=4, integer=True)
         place.spines["left"].set_visible(False)
         place.tick_params(axis="y", length=0, labelcolor=INK)
     places[0].set(
