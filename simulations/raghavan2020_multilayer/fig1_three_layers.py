@@ -15,6 +15,8 @@ from devnet.study.figure import Answer, Effort, Found, main
 from devnet.waves import simulate
 
 STEPS = 640_000
+PANEL = 130
+"""Width of a panel in points."""
 CONTROLS = {
     "frozen": {"learn": False},
     "shuffled": {"activity": "shuffled"},
@@ -84,13 +86,13 @@ def _instant(axes: Any, stack: Stack) -> None:
     recording = simulate(stack.sheet, "rate_map", steps=4000, rng=1)
     frames = simulate_stack(stack, recording)
     counts = np.diff(frames[0].first)
-    step = int(np.flatnonzero(counts >= 0.6 * counts.max())[-1])
+    step = int(np.argmin(np.abs(counts - np.median(counts[counts >= 8]))))  # one bump, as at most times
     for number, (panel, layer) in enumerate(zip(axes, frames, strict=True), start=1):
         places = stack.places(number)
         fired = np.isin(np.arange(len(places)), layer.cells[layer.first[step] : layer.first[step + 1]])
-        size = 5500 / len(places) / 2.2
+        size = (0.9 * PANEL / len(places) ** 0.5) ** 2
         panel.scatter(*places.T, s=size, c=np.where(fired, "#d55e00", "#d9d9d9"), marker="s", linewidths=0)
-        panel.set_title(f"layer {number}: {len(places)} units\n{fired.sum()} fire at one instant")
+        panel.set_title(f"layer {number}: {len(places)} units,\n{fired.sum()} fire at one instant")
         frame(panel, stack)
 
 
