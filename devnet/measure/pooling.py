@@ -245,7 +245,7 @@ def pool_statistics(
 
 
 def wiring_statistics(wiring: Wiring) -> PoolStatistics:
-    """Sum up the pools of a wiring; nodes are linked within 2 of the sheet's mean spacings."""
+    """Sum up the pools of a wiring; nodes are linked within 2 of the sheet's mean spacings, signs do not count."""
     return _statistics(wiring, wiring.weights, wiring.late_wins)
 
 
@@ -266,7 +266,7 @@ def initial_statistics(wiring: Wiring) -> PoolStatistics:
 def _statistics(wiring: Wiring, weights: np.ndarray, won: np.ndarray) -> PoolStatistics:
     sheet = wiring.sheet
     link, surface = LINK_SPACINGS * sheet.spacing, sheet.scaffold.surface
-    return pool_statistics(weights, sheet.positions, won, link=link, surface=surface)
+    return pool_statistics(np.abs(weights), sheet.positions, won, link=link, surface=surface)
 
 
 def _meets_all(ratio: np.ndarray, part: np.ndarray, late_wins: np.ndarray) -> np.ndarray:
