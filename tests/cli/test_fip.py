@@ -1,0 +1,63 @@
+"""`devnet fip` on files of weights: exit codes, one line an error, and nothing run that a file holds."""
+
+from __future__ import annotations
+
+import os
+import pickle  # noqa: TID251  (an attack)
+
+import pytest
+
+pytest.importorskip("torch")
+
+from devnet.cli import main
+from devnet.io.weights import read_weights, write_weights
+from devnet.study.factories import network_of
+
+MLP = "mlp:64-12-10"
+
+
+@pytest.fixture
+def weights(tmp_path):
+    module = network_of(MLP, (8, 8), 10, rng=0)
+    write_weights(tmp_path / "w", {n: t.numpy() for n, t in module.state_dict().items()})
+    return tmp_path / "w"
+
+
+def test_weights_are_sparsified_and_written_for_the_same_factory(weights, tmp_path, capsys):
+    words = ["fip", "sparsify", str(weights), "--factory", MLP, "-o", str(tmp_path / "p")]
+    assert main([*words, "--steps", "5", "--sparsity", "0.5", "--network", str(tmp_path / "n")]) == 0
+    assert "50 % sparse: test accuracy" in capsys.readouterr().out
+    assert read_weights(tmp_path / "n").keys() == read_weights(weights).keys()
+
+
+class Canary:
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize(
+    ("factory", "code", "words"),
+    [
+        ("os:system", 2, "factory: 'os:system' is not allowed; give package.module:function of an installed"),
+        ("../evil:net", 2, "factory: "),
+        ("lenet", 2, "factory: 'lenet' is not allowed; give one of lenet-300-100"),
+        ("mlp:64-13-10", 2, "network: "),
+    ],
+)
+def test_a_wrong_factory_is_one_line_and_writes_nothing(weights, tmp_path, capsys, factory, code, words):
+    assert main(["fip", "recover", str(weights), "--factory", factory, "-o", str(tmp_path / "p")]) == code
+    error = capsys.readouterr().err
+    assert words in error
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "p").exists()
+
+
+@pytest.mark.parametrize("more", [["--factory", MLP], []])
+def test_a_pickle_in_the_place_of_weights_runs_nothing(tmp_path, capsys, more):
+    (tmp_path / "w").write_bytes(pickle.dumps(Canary(tmp_path / "canary")))
+    assert main(["fip", "sparsify", str(tmp_path / "w"), "-o", str(tmp_path / "p"), *more]) == 7
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not (tmp_path / "canary").exists()
