@@ -21,18 +21,29 @@ from devnet.fip import Damage, Path
 from devnet.io import Checkpoints, RunFolder
 from devnet.io.stages import Part, Stage
 from devnet.study import networks
-from devnet.study.networks import scores_along, seen, trained, untrained, write_path
+from devnet.study.networks import (
+    SECOND_RATE,
+    scores_along,
+    second_task,
+    seen,
+    trained,
+    untrained,
+    write_path,
+)
 from devnet.study.plan import Plan
 from devnet.study.stages import training_images, wiring_of
 from devnet.study.workers import in_processes
-from devnet.tasks import accuracy, baselines, recover, sparsify
+from devnet.tasks import accuracy, baselines, recover, sparsify, train_classifier
 
 SPARSIFY_STEPS = 1000
+SECOND_STEPS = 600
+STORED = 200
+"""Images of the first task that are kept for the second."""
 BASELINE_STEPS = 1800
 """Steps of a baseline: 1000 steps of FIP cost as much as 1400 of a baseline, 20 rounds of recovery as much as 1200."""
 
-LABELS = {"fip": False, "magnitude": True, "gradual": True, "finetune": True}
-"""Whether a method is given the labels of its images."""
+LABELS = {"fip": False, "magnitude": True, "gradual": True, "finetune": True, "replay": True, "naive": False}
+"""Whether a method is given the labels of its images; in the second task, of the first one's images."""
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -46,6 +57,8 @@ class Job:
     y_train: npt.NDArray[np.int64]
     x_test: npt.NDArray[np.float32]
     y_test: npt.NDArray[np.int64]
+    turned_train: npt.NDArray[np.float32]
+    turned_test: npt.NDArray[np.float32]
     start: Arrays
     sparsity: tuple[float, ...]
     cut: float
@@ -54,10 +67,11 @@ class Job:
     train_steps: int
     path_steps: int
     baseline_steps: int
+    second_steps: int
 
 
 def take_paths(plan: Plan, run: RunFolder, stage: Stage) -> None:
-    """Sparsify and recover one perceptron a seed, with FIP and with the baselines."""
+    """Sparsify and recover one perceptron a seed and teach it a second task, with FIP and with the baselines."""
     jobs = [_job(plan, run, stage.part(f"network-{j}"), j) for j in range(plan.model.study.path_seeds)]
     results = in_processes("perceptrons", replicate, jobs, plan.workers)
     found = [numbers for numbers, _ in results]
@@ -68,6 +82,7 @@ def take_paths(plan: Plan, run: RunFolder, stage: Stage) -> None:
         "images": len(jobs[0].x_train),
         "dense": [one["dense"] for one in found],
         "damaged": [one["damaged"] for one in found],
+        "both": [one["both"] for one in found],
         "tasks": {
             name: {
                 method: {
@@ -78,7 +93,13 @@ def take_paths(plan: Plan, run: RunFolder, stage: Stage) -> None:
             }
             for name, methods in first.items()
         },
-        "steps": {"fip": SPARSIFY_STEPS, "baselines": BASELINE_STEPS, "dense": networks.TRAIN_STEPS},
+        "steps": {
+            "fip": SPARSIFY_STEPS,
+            "baselines": BASELINE_STEPS,
+            "second": SECOND_STEPS,
+            "dense": networks.TRAIN_STEPS,
+        },
+        "stored": STORED,
     }
     stage.times = {
         "cpu_seconds": {
@@ -104,6 +125,8 @@ def _job(plan: Plan, run: RunFolder, part: Part, number: int) -> Job:
         y_train=images.y_train[chosen],
         x_test=seen(network, images.x_test).numpy(),
         y_test=images.y_test,
+        turned_train=seen(network, _turned(images.x_train[chosen])).numpy(),
+        turned_test=seen(network, _turned(images.x_test)).numpy(),
         start={name: value.numpy() for name, value in network.readout.state_dict().items()},
         sparsity=spec.sparsity,
         cut=spec.cut,
@@ -112,7 +135,13 @@ def _job(plan: Plan, run: RunFolder, part: Part, number: int) -> Job:
         train_steps=networks.TRAIN_STEPS,
         path_steps=SPARSIFY_STEPS,
         baseline_steps=BASELINE_STEPS,
+        second_steps=SECOND_STEPS,
     )
+
+
+def _turned(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return square images turned by a quarter: the second task."""
+    return np.ascontiguousarray(np.rot90(images, axes=(1, 2)))
 
 
 def replicate(job: Job) -> tuple[dict[str, Any], list[str]]:
@@ -151,8 +180,10 @@ def _compared(job: Job) -> dict[str, Any]:
         "fip": lambda c: recover(dense, x, damage=damage, rng=mine, checkpoint=c),
         "finetune": lambda _: baselines.fine_tuning(dense, x, y, damage=damage, rng=mine, **budget),
     }
+    tasks["second"] = _second_task(job, dense)
     return {
         "dense": _score(job, dense),
+        "both": _score(job, dense, "second"),
         "damaged": _score(job, damage.apply(dense)),
         "scores": {
             name: {
@@ -166,6 +197,20 @@ def _compared(job: Job) -> dict[str, Any]:
     }
 
 
+def _second_task(job: Job, dense: nn.Module) -> dict[str, Callable[[Checkpoints], Any]]:
+    """Teach the perceptron the same images turned by a quarter; few images of the first task are kept."""
+    kept, old, new, y = job.x_train[:STORED], job.y_train[:STORED], job.turned_train, job.y_train
+    share = np.resize(np.arange(len(kept)), len(new))  # as many as of the new task
+    rule = {"steps": job.second_steps, "rate": SECOND_RATE, "rng": job.key.child("second")}
+    return {
+        "fip": lambda _: second_task(dense, kept, new, y, **rule),
+        "replay": lambda _: train_classifier(
+            dense, np.concatenate([new, kept[share]]), np.concatenate([y, old[share]]), batch=128, **rule
+        ),
+        "naive": lambda _: train_classifier(dense, new, y, batch=64, **rule),
+    }
+
+
 def _measured(job: Job, part: Part, name: str, run: Callable[[Checkpoints], Any]) -> dict[str, Any]:
     """Run one method and score it; the first replicate's paths are kept."""
     place = part.checkpoint()
@@ -176,11 +221,13 @@ def _measured(job: Job, part: Part, name: str, run: Callable[[Checkpoints], Any]
         write_path(
             part.file(f"path-{name}-0.safetensors"), outcome, scores_along(outcome, job.x_test, job.y_test)
         )
-    return {"accuracy": _score(job, module), "cpu_seconds": seconds}
+    return {"accuracy": _score(job, module, name), "cpu_seconds": seconds}
 
 
-def _score(job: Job, module: nn.Module) -> float:
-    return 100.0 * accuracy(module, job.x_test, job.y_test)
+def _score(job: Job, module: nn.Module, name: str = "") -> float:
+    """Return the test accuracy in per cent: on the images, and in the second task the mean over both tasks."""
+    first = 100.0 * accuracy(module, job.x_test, job.y_test)
+    return first if name != "second" else (first + 100.0 * accuracy(module, job.turned_test, job.y_test)) / 2
 
 
 def _trained(job: Job) -> nn.Module:

@@ -112,6 +112,7 @@ def targets(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
         "noise_organized": _mean(pools, "noise", "organized"),
         "sparsify_95": _mean(fip, "sparsify", "0.95", "difference"),
         "recover": _mean(fip, "recover", "difference"),
+        "second": _mean(fip, "second", "difference"),
     }
     found: dict[str, dict[str, Any]] = {}
     for name, claim in claims_of("demo").items():
@@ -169,6 +170,8 @@ def _fip(numbers: dict[str, Any], cpu_seconds: dict[str, Any]) -> dict[str, Any]
         }
         if task == "recover":
             found["recover"] = entry | {"damaged": stat(numbers["damaged"])}
+        elif task == "second":
+            found["second"] = entry | {"before": stat(numbers["both"]), "stored": numbers["stored"]}
         else:
             share = float(task.removeprefix("sparsify")) / 100.0
             found["sparsify"][f"{share:g}"] = entry

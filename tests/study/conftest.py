@@ -30,6 +30,7 @@ def brief():
     patch.setattr(networks, "TRAIN_STEPS", 150)
     patch.setattr(paths, "SPARSIFY_STEPS", 60)
     patch.setattr(paths, "BASELINE_STEPS", 80)
+    patch.setattr(paths, "SECOND_STEPS", 40)
     yield
     patch.undo()
 

@@ -101,6 +101,19 @@ def test_paths_and_baselines_are_paired(finished):
     assert found["accuracy"][-1] == fip["sparsify"]["0.95"]["methods"]["fip"]["accuracy"]["values"][0]
 
 
+def test_a_second_task_stands_beside_replay_and_plain_training(finished):
+    folder, summary = finished
+    second = summary["fip"]["second"]
+    assert {name: row["labels"] for name, row in second["methods"].items()} == {
+        "fip": False,
+        "replay": True,
+        "naive": False,
+    }
+    assert second["best_baseline"] in {"replay", "naive"}
+    assert second["before"]["mean"] < summary["fip"]["dense"]["mean"], "turned digits are new to the network"
+    assert (folder / "fip" / "path-second-0.safetensors").exists()
+
+
 def test_targets_are_computed(finished):
     summary = finished[1]
     values = {
@@ -110,6 +123,7 @@ def test_targets_are_computed(finished):
         "noise_organized": summary["pools"]["noise"]["organized"]["mean"],
         "sparsify_95": summary["fip"]["sparsify"]["0.95"]["difference"]["mean"],
         "recover": summary["fip"]["recover"]["difference"]["mean"],
+        "second": summary["fip"]["second"]["difference"]["mean"],
     }
     assert {name: row["value"] for name, row in summary["targets"].items()} == values
     for row in summary["targets"].values():

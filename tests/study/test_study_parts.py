@@ -103,7 +103,11 @@ def test_bars_are_met_from_both_sides():
         "step0": {"organized": {"mean": 0.05}},
         "noise": {"organized": {"mean": 0.0501}},
     }
-    fip = {"sparsify": {"0.95": {"difference": {"mean": -0.5}}}, "recover": {"difference": {"mean": -0.51}}}
+    fip = {
+        "sparsify": {"0.95": {"difference": {"mean": -0.5}}},
+        "recover": {"difference": {"mean": -0.51}},
+        "second": {"difference": {"mean": -0.4}},
+    }
     reached = {name: row["reached"] for name, row in summary.targets({"pools": pools, "fip": fip}).items()}
     assert reached == {
         "organized": True,
@@ -112,6 +116,7 @@ def test_bars_are_met_from_both_sides():
         "noise_organized": False,
         "sparsify_95": True,
         "recover": False,
+        "second": True,
     }
 
 
