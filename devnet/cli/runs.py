@@ -119,3 +119,12 @@ def sweep(
     for row in failed:
         typer.echo(f"{out / row['point']}: failed: {row['failed']}")
     typer.echo(f"{out / 'table.csv'}: {len(rows)} points, {len(failed)} failed")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine can do, and how to add what is missing."""
+    from devnet.study.doctor import examine
+
+    for finding in examine():
+        typer.echo(str(finding))

@@ -84,9 +84,10 @@ def _cluster(workers: int, scheduler: str | None) -> Any:
 def _gathered(client: Any, points: Sequence[Point], folder: str, work: Work) -> Iterator[tuple[Point, str]]:
     """Yield points as they end; a point whose workers died too often comes with the reason."""
     left, running = list(points), dict[Any, Point]()
+    # No more at a time than there are threads: who waits behind a point that kills its worker is blamed as well.
+    room = max(1, sum(client.nthreads().values()))
     while left or running:
-        # No more at a time than there are threads: who waits behind a point that kills its worker is blamed as well.
-        while left and len(running) < max(1, sum(client.nthreads().values())):
+        while left and len(running) < room:
             point = left.pop(0)
             running[client.submit(work, point, folder, key=point.name, pure=False)] = point
         for future in [future for future in running if future.done()]:

@@ -55,16 +55,16 @@ def test_a_file_is_whole_whenever_its_writer_dies(tmp_path):
 
 @pytest.mark.slow
 def test_runs_that_are_killed_again_and_again_end_the_same(kills, tmp_path):
-    rows, ends = kills.kill_runs(4, tmp_path, seed=3)
-    assert len(rows) == 4
+    rows, ends = kills.kill_runs(8, tmp_path, seed=3)
+    assert len(rows) == 8
     assert all(ends)
     assert not [path for path in tmp_path.rglob("*") if re.search(r"\.tmp$|\.lock$|checkpoints", path.name)]
 
 
 @pytest.mark.soak
-def test_a_hundred_kills_in_two_processes_end_the_same(kills, tmp_path):
-    rows, ends = kills.kill_runs(100, tmp_path, seed=4, workers=2)
-    assert len({row["stage"] for row in rows}) >= 4
+def test_a_hundred_kills_end_the_same(kills, tmp_path):
+    rows, ends = kills.kill_runs(100, tmp_path, seed=4)
+    assert len({row["stage"] for row in rows}) >= 6
     assert all(ends)
 
 

@@ -69,7 +69,7 @@ def swept(study, out, workers):
         text=True,
         check=False,
         env=environment,
-        timeout=600,
+        timeout=1800,
     )
     assert done.returncode == 0, done.stderr
     return re.findall(r"^failed:(.*)$", done.stdout, re.MULTILINE)[0].split()
@@ -88,7 +88,7 @@ def kill(out, names, times):
 
     def work():
         left, seen = times, set()
-        end = time.monotonic() + 300
+        end = time.monotonic() + 1500
         while left and time.monotonic() < end:
             for name in names:
                 try:
