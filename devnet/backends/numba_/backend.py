@@ -86,6 +86,7 @@ class NumbaBackend(Backend):
             coupling = model.coupling.rounded_matrix if self._fast else model.coupling.matrix
             coupling[state.fired].sum(axis=0, dtype=np.float64, out=fields[0])
         past = fields, flags, np.array([1, 0])
+        learner = scaled.arrays if scaled.rule >= 0 else None
         room = max(SPIKES_AT_ONCE, model.n) if record else 0
         time, cell = np.empty(room, np.int32), np.empty(room, np.int32)
         parts: list[Spikes] = []
@@ -97,7 +98,7 @@ class NumbaBackend(Backend):
             taken, spikes, sick = scaled.kernels.run(
                 model.form.number, model.constants, model.cells, coupling, state.cells, state.fired, past,
                 state.step, steps - done, model.hold, _key(model), given, record, time, cell, model.dead,
-                scaled.rule, scaled.arrays, scaled.constants,
+                scaled.rule, learner, scaled.constants,
             )  # fmt: skip
             state.step += taken
             done += taken

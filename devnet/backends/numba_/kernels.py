@@ -37,7 +37,7 @@ def run(
 
     Arrays are named as in ``backends.base`` and ``hebbian_wta``. ``past`` is (fields, flags, [held, newest]), see
     ``sum_from_nearest``. ``key`` is (low word, high word, stream); ``given`` is noise from outside, one row a step, or
-    has no rows. ``dead`` lists the cells that never fire. ``rule`` is the number of the learning rule, -1 for none, and
+    has no rows. ``dead`` lists the cells that never fire. ``rule`` is the number of the learning rule and
     ``r`` its constants. ``learner`` is (drives, scale, stored_sum, weights, thresholds, wins, peak, pre, post, places): a unit's weights are ``scale`` times the stored ones and its drive ``scale`` times the
     stored one, so that rescaling a unit is one number; ``stored_sum`` is the sum of its stored weights.
 
@@ -49,7 +49,8 @@ def run(
     blocks = (n + 63) // 64
     noise = np.empty(blocks * 64, np.float32)
     fired, before = np.zeros(blocks * 64, np.uint8), np.zeros(blocks * 64, np.uint8)
-    fired[:n] = was_firing
+    for i in range(n):  # loops, because numba takes seconds to compile an assignment of slices
+        fired[i] = was_firing[i]
     firing, changed, signs = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
     spikes = 0
     done = 0
@@ -75,7 +76,7 @@ def run(
         elif done == 0 or now % hold == 0:
             fill_normal(noise, key[0], key[1], now // hold, 0, key[2], 0, blocks)
         advance(form, state, k, cells, fired[:n], fields[kept[1]], noise)
-        if rule >= 0:
+        if learner is not None:  # else not even compiled
             learn(now, active, flips, signs, rule, learner, r)
         if record:
             for i in active:
@@ -85,7 +86,8 @@ def run(
         done += 1
         if ((now + 1) % CHECK == 0 or done == steps) and _sick(state):
             sick = now + 1
-    was_firing[:] = fired[:n]
+    for i in range(n):
+        was_firing[i] = fired[i] != 0
     return done, spikes, sick
 
 

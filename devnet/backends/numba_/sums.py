@@ -90,11 +90,11 @@ def _add_rows(total, matrix, rows, signs):
 @register_jitable
 def sum_rows(total, matrix, firing, changed, signs, afresh):
     """Bring ``total = sum of the firing cells' rows`` up to date, by the cheaper of two ways."""
+    rows, row_signs = changed, signs
     if afresh or len(changed) >= len(firing):
+        rows, row_signs = firing, np.ones(len(firing), np.int64)
         total[:] = 0.0
-        _add_rows(total, matrix, firing, np.ones(len(firing), np.int64))
-    else:
-        _add_rows(total, matrix, changed, signs)
+    _add_rows(total, matrix, rows, row_signs)
 
 
 @register_jitable
@@ -116,25 +116,25 @@ def sum_from_nearest(fields, flags, held, newest, matrix, fired, firing, changed
     Returns:
         How many fields are kept now, and where this step's is.
     """
-    if not afresh and 2 * len(changed) <= len(firing):  # a search could not gain much
-        _add_rows(fields[newest], matrix, changed, signs)
-        flags[newest] = fired
-        return held, newest
-    if afresh:
-        held, newest = 0, -1
-    base, fewest = -1, len(firing)
-    for slot in range(held):
-        count = _count_changes(fired, flags[slot])
-        if count < fewest:
-            base, fewest = slot, count
-    newest = (newest + 1) % len(fields)
-    if base < 0:
-        rows, row_signs = firing, np.ones(len(firing), np.int64)
-        fields[newest] = 0.0
-    else:
-        rows, row_signs = np.empty(fewest, np.int64), np.empty(fewest, np.int64)
-        list_changes(fired, flags[base], rows, row_signs)
-        fields[newest] = fields[base]
+    rows, row_signs = changed, signs
+    if afresh or 2 * len(changed) > len(firing):  # else a search could not gain much
+        if afresh:
+            held, newest = 0, -1
+        base, fewest = -1, len(firing)
+        for slot in range(held):
+            count = _count_changes(fired, flags[slot])
+            if count < fewest:
+                base, fewest = slot, count
+        newest = (newest + 1) % len(fields)
+        rows, row_signs = firing, np.ones(fewest, np.int64)
+        field = fields[newest]
+        for j in range(len(field)):  # a loop, because numba takes seconds to compile an assignment of slices
+            field[j] = fields[base, j] if base >= 0 else 0.0
+        if base >= 0:
+            rows = np.empty(fewest, np.int64)
+            list_changes(fired, flags[base], rows, row_signs)
+        held = max(held, newest + 1)
     _add_rows(fields[newest], matrix, rows, row_signs)
-    flags[newest] = fired
-    return max(held, newest + 1), newest
+    for i in range(len(fired)):
+        flags[newest, i] = fired[i]
+    return held, newest
