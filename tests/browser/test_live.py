@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 
@@ -103,8 +101,6 @@ def test_another_page_cannot_connect(tab, played):
 
 def test_play_ends_on_ctrl_c_while_a_page_is_open(tab, played):
     tab.open(played.address)
-    start = time.monotonic()
     assert played.stop() == 0
-    assert time.monotonic() - start < 8
     tab.until("devnet.closed")
     assert "has stopped" in tab.page.inner_text("#status")
