@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from itertools import islice
+from typing import TypeVar
 
 import numpy as np
+from _pools import finite
 
-from devnet._core.errors import HealthError
-from devnet._core.random import Key
+from devnet.growth import grow
 from devnet.measure import Bodies, WaveStatistics, WaveTally
 from devnet.sheet import Sheet
-from devnet.spec import AdaptiveLeakySpec, CouplingSpec, DynamicsSpec, IzhikevichSpec, RateMapSpec, load_model
+from devnet.spec import AdaptiveLeakySpec, DynamicsSpec, RateMapSpec, load_model
 from devnet.waves import stream
 from devnet.waves.simulate import CHUNK
 
@@ -19,17 +21,19 @@ WARM = CHUNK
 """Steps left out: every cell of the M20 form fires in the first step, and waves have no past yet."""
 
 
+T = TypeVar("T")
+
+
 @dataclass(frozen=True)
 class Setting:
-    """A form on the square on which it was published; the map, ours, on one of as many cells as M20's retina.
+    """A form and the square on which its cells lie at random.
 
     Attributes:
         name: What figures call it.
-        cells: Number of cells, placed at random.
+        cells: Number of cells.
         side: Side of the square.
         spec: Form and constants.
         window: Steps in a frame: so many that the cells of a passing wave form one body.
-        step: What a step is.
     """
 
     name: str
@@ -37,7 +41,6 @@ class Setting:
     side: float
     spec: DynamicsSpec
     window: int
-    step: str
 
     def with_coupling(self, **changes: float) -> DynamicsSpec:
         """Return the form with other numbers in its coupling."""
@@ -49,29 +52,30 @@ class Setting:
         return 1.0 if self.spec.coupling.length_unit == "spacing" else self.side / self.cells**0.5
 
 
+def _published(name: str) -> DynamicsSpec:
+    return load_model(name).dynamics["izhikevich"]
+
+
+# The map is ours; its square holds as many cells as M20's retina.
 SETTINGS = {
-    "map": Setting("rate-like map", 1600, 40.0, RateMapSpec(), 1, "step"),
-    "g19": Setting(
-        "G19, wave demo",
-        1500,
-        28.0,
-        IzhikevichSpec(d_profile="random", coupling=CouplingSpec(r_o=4)),
-        5,
-        "ms",
-    ),
-    "m20": Setting("M20, first retina", 1600, 20.0, AdaptiveLeakySpec(), 10, "tenth of the unit of time"),
+    "map": Setting("rate-like map", 1600, 40.0, RateMapSpec(), 1),
+    "g19": Setting("G19, wave demo", 1500, 28.0, _published("raghavan2019_wave_demo"), 5),
+    "m20": Setting("M20, first retina", 1600, 20.0, AdaptiveLeakySpec(), 10),
 }
-LEARNING = Setting("G19, learning", 3200, 32.0, IzhikevichSpec(), 5, "ms")
+LEARNING = Setting("G19, learning", 3200, 32.0, _published("raghavan2019_learning"), 5)
 
 
 def square(cells: int, side: float, seed: int) -> Sheet:
-    """Return a declared sheet: cells at random on a square."""
-    model = load_model("raghavan2019_grown_pooling")
+    """Return a sheet of cells at random on a square."""
+    model = load_model("raghavan2019_wave_demo")
     corners = ((0.0, 0.0), (side, 0.0), (side, side), (0.0, side))
-    scaffold = model.scaffold.replace(outline=corners, holes=(), seed_cell=(side / 2, side / 2))
-    draws = Key(seed).stream("places")
-    places = np.stack([draws.uniform(axis, cells) for axis in (0, 1)], axis=1) * side
-    return Sheet.declared(model.replace(scaffold=scaffold), places)
+    scaffold = model.scaffold.replace(outline=corners, seed_cell=(side / 2, side / 2))
+    return grow(model.replace(scaffold=scaffold, growth=model.growth.replace(scattered=cells)), rng=seed)
+
+
+def on_squares(setting: Setting, count: int, run: Callable[[Sheet, int], T]) -> tuple[list[T], int]:
+    """Run sheets of successive seeds until so many stayed finite; also return how many did not."""
+    return finite(count, lambda seed: run(square(setting.cells, setting.side, seed), seed))
 
 
 def measured(
@@ -96,29 +100,3 @@ def inner(bodies: Bodies, sheet: Sheet, margin: float) -> np.ndarray:
     """Say which bodies have their centroid so far from the border of the sheet's bounding box."""
     low, high = np.array(sheet.scaffold.bounds).reshape(2, 2)
     return ((bodies.centroid > low + margin) & (bodies.centroid < high - margin)).all(axis=1)
-
-
-def finite(cells: int, side: float, count: int, run) -> tuple[list, int]:
-    """Run on sheets of successive seeds until so many stayed finite.
-
-    On some random sheets the published Izhikevich steps of half a millisecond are unstable: at a crowded place a cell
-    fires at every step, its recovery u grows with v, and both leave the finite numbers. The released programs go on
-    with a cell that is not a number and so never fires again; here such a sheet is left out, and counted.
-
-    Args:
-        cells: Cells of a sheet.
-        side: Side of the square.
-        count: How many results are wanted.
-        run: (sheet, seed) -> result.
-
-    Returns:
-        The results, and how many sheets were left out.
-    """
-    done, lost, seed = [], 0, 0
-    while len(done) < count:
-        try:
-            done.append(run(square(cells, side, seed), seed))
-        except HealthError:
-            lost += 1
-        seed += 1
-    return done, lost

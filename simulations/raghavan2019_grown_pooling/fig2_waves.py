@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import perf_counter
 
 import numpy as np
-from _waves import SETTINGS, finite, measured, square
+from _waves import SETTINGS, measured, on_squares, square
 from matplotlib.figure import Figure
 
 from devnet._core.random import Key
@@ -40,13 +40,12 @@ def run(effort: Effort) -> Found:
             sizes = [(s.rms_radius_mean or np.inf) / sheet.rms_radius for s in (waves, apart)]
             return *sizes, (waves.body_speed or 0.0) / sheet.spacing, waves.single_share or 0.0
 
-        found, _ = finite(setting.cells, setting.side, seeds, spread)
+        found, _ = on_squares(setting, seeds, spread)
         seconds = perf_counter() - began
         for name, column in zip(("size", "noise", "speed", "single"), zip(*found, strict=True), strict=True):
             answers[f"{form}_{name}"] = Answer(column, seconds)
-        (recording,), _ = finite(
-            setting.cells,
-            setting.side,
+        (recording,), _ = on_squares(
+            setting,
             1,
             lambda sheet, seed, s=setting: simulate(sheet, s.spec, steps=shot, rng=seed),
         )

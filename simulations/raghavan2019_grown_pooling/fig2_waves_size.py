@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import perf_counter
 
 import numpy as np
-from _waves import SETTINGS, finite, measured
+from _waves import SETTINGS, measured, on_squares
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
@@ -43,7 +43,7 @@ def run(effort: Effort) -> Found:
                     found.append(statistics.body_radius or 0.0)  # no wave: no size
                 return found
 
-            found, _ = finite(setting.cells, setting.side, seeds, radii)
+            found, _ = on_squares(setting, seeds, radii)
             data[form][name] = np.array(values), np.array(found)
             ranks = [float(spearmanr(values, row).statistic) if np.ptp(row) else 0.0 for row in found]
             answers[f"{form}_{name}"] = Answer(ranks, perf_counter() - began)

@@ -1,11 +1,15 @@
-"""Where waves start: everywhere, but more often near the border than a random cell would; held against the density."""
+"""Where waves start, held against the density of cells: everywhere, but not evenly.
+
+A start is the centroid of a wave's first body, which cannot lie at the border itself: of the outermost fifth of the cells
+the figures tell too little.
+"""
 
 from __future__ import annotations
 
 from time import perf_counter
 
 import numpy as np
-from _waves import SETTINGS, finite, measured
+from _waves import SETTINGS, measured, on_squares
 from matplotlib.figure import Figure
 
 from devnet._core.random import Key
@@ -58,7 +62,7 @@ def run(effort: Effort) -> Found:
             draws = [stream.uniform(step, max(1, len(found.starts))) for step in range(CONTROLS)]
             return sheet, found.starts, [sheet.positions[(draw * sheet.n).astype(int)] for draw in draws]
 
-        found, lost = finite(setting.cells, setting.side, seeds, starts)
+        found, lost = on_squares(setting, seeds, starts)
         bands = np.array([in_bands(places, sheet) for sheet, places, _ in found])
         values = {
             "waves": [float(len(places)) for _, places, _ in found],

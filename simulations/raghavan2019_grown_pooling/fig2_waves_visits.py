@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import perf_counter
 
 import numpy as np
-from _waves import LEARNING, SETTINGS, WARM, finite, measured
+from _waves import LEARNING, SETTINGS, WARM, measured, on_squares
 from matplotlib.figure import Figure
 
 from devnet.sheet import Sheet
@@ -49,7 +49,7 @@ def run(effort: Effort) -> Found:
             control, _ = measured(sheet, alone, steps, seed, setting.window)
             return found.visited, found.visits_cv or 0.0, control.visited, (sheet, found.visits)
 
-        found, lost = finite(setting.cells, setting.side, seeds, visits)
+        found, lost = on_squares(setting, seeds, visits)
         visited, cv, control, maps = zip(*found, strict=True)
         seconds = perf_counter() - began
         answers[f"{form}_visited"] = Answer(visited, seconds)
@@ -70,7 +70,7 @@ def run(effort: Effort) -> Found:
             rows.append(rings(np.bincount(recording.cell[recording.time >= WARM], minlength=sheet.n), sheet))
         return rows
 
-    found, _ = finite(LEARNING.cells, LEARNING.side, seeds, graded)
+    found, _ = on_squares(LEARNING, seeds, graded)
     profiles = np.array(found)
     contrast = profiles[:, :, : RINGS // 2].mean(axis=2) / profiles[:, :, RINGS // 2 :].mean(axis=2)
     seconds = perf_counter() - began
