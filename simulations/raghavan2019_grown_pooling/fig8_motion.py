@@ -167,12 +167,14 @@ def run(effort: Effort) -> Found:
         held = units if units in data["budget"].sizes else data["budget"].sizes[0]  # a smoke runs one size
         answers[f"average_{units}"] = Answer(against(data, held, "average"), seconds)
         answers[f"edges_{units}"] = Answer(against(data, held, "edges"), seconds)
+        answers[f"round_{units}"] = Answer(against(data, held, "round"), seconds)
         answers[f"best_{units}"] = Answer(against(data, held, "best"), seconds)
         answers[f"shuffled_{units}"] = Answer(against(data, held, "shuffled"), seconds)
         answers[f"random_{units}"] = Answer(against(data, held, "random"), seconds)
         answers[f"grown_{units}"] = Answer(against(data, held, "average", "grown"), seconds)
-    means = sorted(np.mean(answers[f"edges_{units}"].values) for units in SIZES)
-    answers["edges_second"] = Answer([float(means[-2])], seconds)
+    for other in ("round", "edges"):
+        means = sorted(np.mean(answers[f"{other}_{units}"].values) for units in SIZES)
+        answers[f"{other}_second"] = Answer([float(means[-2])], seconds)
     return Found(answers, data)
 
 
