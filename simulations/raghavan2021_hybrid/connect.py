@@ -38,7 +38,7 @@ def run(effort: Effort) -> Found:
     data = images(effort)
     x, x_test = seen(data.x_train), torch.from_numpy(seen(data.x_test))
     y_test = torch.from_numpy(data.y_test.copy())
-    steps, points = effort.pick(10, 1500, 1500), effort.pick(3, 17, 33)
+    steps, points = effort.pick(10, 1500, 3000), effort.pick(3, 17, 33)
     began = perf_counter()
 
     def measure(module) -> tuple[float, float]:
@@ -50,11 +50,11 @@ def run(effort: Effort) -> Found:
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in LOOKS}
     kept = {}
     for number, (first, last) in enumerate(pairwise(chain)):
-        matched = match_activations(first, last, x[:5000])
+        matched = match_weights(first, last)
         curves = {
             "straight": straight(first, last),
-            "straight, weights matched": straight(first, match_weights(first, last)),
-            "straight, activations matched": straight(first, matched),
+            "straight, weights matched": straight(first, matched),
+            "straight, activations matched": straight(first, match_activations(first, last, x[:5000])),
             "Bézier with labels, matched": connect_with_labels(
                 first, matched, x, data.y_train, steps=steps, rng=number
             ),

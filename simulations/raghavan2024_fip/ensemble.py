@@ -25,8 +25,8 @@ def run(effort: Effort) -> Found:
     images = load_images(effort.pick("digits", "mnist", "mnist"))
     x, y = images.x_train, images.y_train
     x_test, y_test = torch.from_numpy(images.x_test.copy()), torch.from_numpy(images.y_test.copy())
-    few = effort.pick(50, 1000, 2000)
-    length = effort.pick(20, 1000, 3750)
+    few = effort.pick(50, 500, 2000)
+    length = effort.pick(20, 600, 3750)
     # The path's share of the cost is one training more; a changed example costs two passes.
     steps, short = round(length / COUNT / (1 + SHARE)), round(length / COUNT)
     began = perf_counter()

@@ -37,9 +37,14 @@ class Released(Method):
 
 
 METHODS = {"path": InvariantReplay(), "ER": er(), "released loss": Released(), "fine-tuning": Naive()}
-RATE = 0.05
+RATE = 0.1
 LENGTH = 0.01
 """Length of the released form's steps in weight space."""
+
+
+def seen(x):
+    """Return images of either set as the network sees them."""
+    return (x - 0.2) / 0.33
 
 
 def run(effort: Effort) -> Found:
@@ -47,10 +52,10 @@ def run(effort: Effort) -> Found:
     names = effort.pick(("digits", "digits"), ("mnist", "fashion-mnist"), ("mnist", "fashion-mnist"))
     sets = [load_images(name) for name in names]
     shape = sets[0].image_shape
-    train = [(s.x_train, s.y_train + 10 * k) for k, s in enumerate(sets)]
+    train = [(seen(s.x_train), s.y_train + 10 * k) for k, s in enumerate(sets)]
     few = effort.pick(100, 5000, 10_000)
-    test = [(s.x_test[:few], s.y_test[:few] + 10 * k) for k, s in enumerate(sets)]
-    steps = effort.pick(4, 150, 2000)
+    test = [(seen(s.x_test[:few]), s.y_test[:few] + 10 * k) for k, s in enumerate(sets)]
+    steps = effort.pick(4, 200, 2000)
     joint = [tuple(np.concatenate(parts) for parts in zip(*train, strict=True))]
     began = perf_counter()
     scores: dict[str, list[np.ndarray]] = {}
