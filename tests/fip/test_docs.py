@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -31,6 +32,7 @@ def test_the_example_runs_and_keeps_what_the_network_knew():
         timeout=300,
         check=False,
         cwd=PAGE.parents[1],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},  # beside other tests two threads wait for each other
     )
     assert done.returncode == 0, done.stderr
     first, right = done.stdout.splitlines()
