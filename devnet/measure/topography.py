@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial import Delaunay
 from scipy.spatial.distance import pdist
-from scipy.stats import spearmanr
 
 from devnet._core.errors import ConfigError
 
@@ -55,6 +54,8 @@ def topographic_order(
     """
     if len(places) < 3:
         raise ConfigError("places", len(places), "at least 3 units")
+    from scipy.stats import spearmanr  # asks for torch when it loads
+
     found: Any = spearmanr(pdist(places), pdist(centers(weights, positions)))
     return float(found.statistic)
 

@@ -10,7 +10,6 @@ from jaxtyping import Float, Int
 from scipy.spatial import (  # pyright: ignore[reportMissingTypeStubs]
     cKDTree,  # pyright: ignore[reportUnknownVariableType, reportAttributeAccessIssue]
 )
-from scipy.stats import qmc  # pyright: ignore[reportMissingTypeStubs]
 
 from devnet._core.arrays import frozen_array
 from devnet._core.errors import ConfigError
@@ -44,6 +43,8 @@ def even_places(scaffold: Scaffold, count: int) -> Float[np.ndarray, "M 2"]:
         rows, columns = np.divmod(np.arange(count), side)
         return corner + box * (np.stack([columns, rows], axis=1) + 0.5) / side
     wanted = int(np.ceil(_POINTS_A_UNIT * count * box.prod() / scaffold.area))
+    from scipy.stats import qmc  # pyright: ignore[reportMissingTypeStubs]  # asks for torch when it loads
+
     points = corner + box * qmc.Halton(2, scramble=False).random(wanted)
     points = points[scaffold.contains(points)]
     places = points[:: len(points) // count][:count]

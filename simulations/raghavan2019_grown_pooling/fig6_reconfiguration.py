@@ -81,7 +81,8 @@ def plot(data) -> Figure:
         axes.plot(steps, courses.mean(axis=0), "-", color=color, label=words)
         axes.axhline(data["size"][goal].mean(), color=color, linewidth=0.8, linestyle=":")
     axes.set(xlabel="steps after the change [thousand]", ylabel="nodes in a converged pool", xlim=(0, None))
-    axes.legend(loc="center right")
+    axes.set_ylim(0.93 * axes.get_ylim()[0], None)  # room for the words
+    axes.legend(loc="upper right", bbox_to_anchor=(1.0, 0.62))
     axes.text(0.99, 0.02, "dotted: learned with that r_o from the beginning", color=MUTED, fontsize=7, ha="right",
               transform=axes.transAxes)  # fmt: skip
     return figure

@@ -519,7 +519,7 @@ def test_models_load_from_name_path_and_spec(tmp_path):
 
 def test_what_cannot_be_loaded(tmp_path):
     with pytest.raises(
-        ConfigError, match=r"model: 'nothing' is not allowed; give one of raghavan2019_grown_pooling"
+        ConfigError, match=r"model: 'nothing' is not allowed; give one of raghavan2019_damage"
     ):
         load_model("nothing")
     with pytest.raises(ConfigError, match="a TOML file that exists or a catalog name"):
