@@ -68,8 +68,7 @@ def _large(effort: Effort, seeds: int):
             last = np.full(sheet.n, -TRAIL, dtype=np.int64)
             recording = simulate(sheet, spec, steps=steps, rng=seed, field="fast")
             last[recording.cell] = recording.time  # later spikes overwrite earlier ones
-            firing = recording.firing(steps - 1)
-            picture = {"sheet": sheet, "age": steps - 1 - last, "firing": firing, "steps": steps}
+            picture = {"sheet": sheet, "age": steps - 1 - last}
         found, bodies = measured(sheet, spec, steps, seed, 1, warm=0, field="fast")
         if seed == 0:
             picture |= {"starts": found.starts[found.start_frames > steps - TRAIL]}
@@ -107,7 +106,7 @@ def _large_picture(large) -> Figure:
     side = large["sheet"].scaffold.bounds[2]
     trail = np.flatnonzero(age < TRAIL)
     trail = trail[np.argsort(-age[trail])]
-    begin = _busiest(positions[large["firing"]], side)
+    begin = _busiest(positions[trail], side)
     for axes, size, low, high in (
         (whole, 0.25, np.zeros(2), np.full(2, side)),
         (part, 5.0, begin, begin + side / 4),
@@ -120,9 +119,7 @@ def _large_picture(large) -> Figure:
         axes.plot(*large["starts"].T, "+", color=INK, markersize=5, markeredgewidth=0.9, zorder=ABOVE)
     box = begin + side / 4 * np.array([(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)])
     whole.plot(*box.T, color=INK, linewidth=0.8, zorder=ABOVE)
-    whole.set_title(
-        f"{len(positions)} cells, step {large['steps'] - 1}; +: a wave started in the last {TRAIL} steps"
-    )
+    whole.set_title(f"{len(positions)} cells; +: starts of the last {TRAIL} steps")
     part.set_title("the framed part")
     figure.colorbar(
         marks, ax=[whole, part], label="steps since a cell fired", location="bottom", shrink=0.4, aspect=40
@@ -131,10 +128,10 @@ def _large_picture(large) -> Figure:
 
 
 def _busiest(points, side):
-    """Return the lower left corner of the window of a quarter side that holds most firing cells."""
-    count, x, y = np.histogram2d(*points.T, bins=8, range=[[0, side], [0, side]])
-    both = count[:-1, :-1] + count[1:, :-1] + count[:-1, 1:] + count[1:, 1:]
-    i, j = np.unravel_index(np.argmax(both), both.shape)
+    """Return the lower left corner of the window of a quarter side that holds most points."""
+    count, x, y = np.histogram2d(*points.T, bins=16, range=[[0, side], [0, side]])
+    windows = np.lib.stride_tricks.sliding_window_view(count, (4, 4)).sum(axis=(2, 3))
+    i, j = np.unravel_index(np.argmax(windows), windows.shape)
     return np.array([x[i], y[j]])
 
 

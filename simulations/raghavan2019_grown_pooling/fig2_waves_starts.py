@@ -50,7 +50,7 @@ def in_bands(places: np.ndarray, sheet: Sheet) -> np.ndarray:
 
 def run(effort: Effort) -> Found:
     """Collect the places where waves start, and as many random cells as the control."""
-    seeds, steps = effort.pick(1, 2, 10), effort.pick(1500, 8000, 30000)
+    seeds, steps = effort.pick(1, 2, 10), effort.pick(1500, 20000, 30000)
     answers: dict[str, Answer] = {}
     data = {}
     for form in FORMS:
