@@ -12,7 +12,7 @@ from scipy.spatial import Delaunay
 
 from devnet._core.errors import ConfigError
 from devnet.measure import organized
-from devnet.sheet import Wiring
+from devnet.sheet import Stack, Wiring
 from devnet.sheet.sampling import receptive_fields
 from devnet.viz._pools import centers, neighbor_colors, spread_units
 from devnet.viz.style import (
@@ -88,47 +88,61 @@ def fields(wiring: Wiring, *, shown: int = 24, axes: Panels = None) -> Figure:
 
 
 @styled
-def topography(wiring: Wiring, *, axes: Panels = None) -> Figure:
-    """Draw the map from the units' layer to the sheet as a grid.
+def topography(noun: Wiring | Stack, *, layer: int = 2, axes: Panels = None) -> Figure:
+    """Draw the map from a layer of units to the sheet as a grid.
 
     Left, the units where they stand, neighbors joined. Right, each unit at the center of its weights, and the same
     neighbors joined: an orderly map keeps the grid, a map without order tangles it. Colors: place along x in the
     units' layer. Units whose weights are not organized are left out on the right.
 
     Args:
-        wiring: A wiring onto at least four of the sheet's own layer-II units.
+        noun: A wiring onto the sheet's own layer-II units, or a stack; at least four units.
+        layer: Which layer of a stack, from 2; a wiring has layer 2 only. Weights of higher ones are seen through those
+            between.
         axes: Two Axes (units, fields), or None for a new figure.
 
     Returns:
         The figure.
 
     Raises:
-        ConfigError: Units that have no place on the sheet, too few of them, or the wrong number of Axes.
+        ConfigError: Units that have no place on the sheet, too few of them, no such layer, or the wrong number of Axes.
     """
-    sheet = wiring.sheet
-    if wiring.units != sheet.m or sheet.m < 4:
-        raise ConfigError(
-            "wiring", f"{wiring.units} units", f"the {sheet.m} layer-II units of its sheet, at least 4"
-        )
+    sheet = noun.sheet
+    stood, weights, wins = _standing(noun, layer)
+    if len(stood) < 4:
+        raise ConfigError("noun", f"{len(stood)} units", "at least 4 units")
     figure, (left, right) = panels(axes, 2, size=(WIDTH, 3.0))
-    edges = neighbors(sheet.unit_positions)
-    x = sheet.unit_positions[:, 0]
+    edges = neighbors(stood)
+    x = stood[:, 0]
     colors = AGES((x - x.min()) / max(float(np.ptp(x)), 1e-9))
-    good = organized(wiring.weights, sheet.positions, wiring.late_wins)
+    good = organized(weights, sheet.positions, wins)
     shown: list[tuple[Any, str, np.ndarray, np.ndarray]] = [
-        (left, "units where they stand", sheet.unit_positions, np.ones(sheet.m, dtype=bool)),
-        (right, "the same units at the centers of their fields", centers(wiring.weights, sheet), good),
+        (left, f"units of layer {layer} where they stand", stood, np.ones(len(stood), dtype=bool)),
+        (right, "the same units at the centers of their fields", centers(weights, sheet), good),
     ]
+    size = min(1.3 * sheet.spacing, 0.35 * (sheet.scaffold.area / len(stood)) ** 0.5)
     for place, title, points, there in shown:
         sheet_panel(place, sheet, title)
         kept = edges[there[edges].all(axis=1)]
         lines = LineCollection(list(points[kept]), colors=colors[kept[:, 0]], linewidth=0.5, alpha=0.6)
         lines.set(zorder=1.5)
         place.add_collection(lines, autolim=False)
-        dots(place, points[there], 0.7 * sheet.spacing, colors[there])
+        dots(place, points[there], size, colors[there])
     if axes is None:
         scale_bar(left, sheet)
     return figure
+
+
+def _standing(noun: Wiring | Stack, layer: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the units' places, their weights as seen in the sheet, and how often each won late."""
+    last = 2 if isinstance(noun, Wiring) else len(noun.layers) + 1
+    if not 2 <= layer <= last:
+        raise ConfigError("layer", layer, f"2 to {last}")
+    if isinstance(noun, Stack):
+        return noun.places(layer), noun.weights(layer, 1), noun.layers[layer - 2].late_wins
+    if noun.units != noun.sheet.m:
+        raise ConfigError("noun", f"{noun.units} units", f"the {noun.sheet.m} layer-II units of its sheet")
+    return noun.sheet.unit_positions, noun.weights, noun.late_wins
 
 
 def neighbors(points: Float[np.ndarray, "m 2"]) -> Int[np.ndarray, "e 2"]:

@@ -8,7 +8,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from devnet._core.errors import ConfigError
-from devnet.sheet import Recording, Sheet, Wiring
+from devnet.sheet import Recording, Sheet, Stack, Wiring
+from devnet.viz._fields import topography
 from devnet.viz._growth import growth
 from devnet.viz._paths import PathLike, path_curves
 from devnet.viz._pools import pools
@@ -17,7 +18,10 @@ from devnet.viz._waves import wave_frames
 
 @singledispatch
 def plot(noun: Any) -> Figure:
-    """Draw a noun: a Sheet as it grew, a Recording's wave in frames, a Wiring's pools, the curves along a Path.
+    """Draw a noun in the way that tells most of it.
+
+    A Sheet as it grew, a Recording's wave in frames, a Wiring's pools, the map of a Stack's top layer, the curves
+    along a Path.
 
     Args:
         noun: What a verb returned.
@@ -30,7 +34,7 @@ def plot(noun: Any) -> Figure:
     """
     if isinstance(noun, PathLike):
         return path_curves(noun)
-    raise ConfigError("noun", type(noun).__name__, "a Sheet, Recording, Wiring or Path")
+    raise ConfigError("noun", type(noun).__name__, "a Sheet, Recording, Wiring, Stack or Path")
 
 
 @plot.register
@@ -46,3 +50,8 @@ def _(noun: Recording) -> Figure:
 @plot.register
 def _(noun: Wiring) -> Figure:
     return pools(noun)
+
+
+@plot.register
+def _(noun: Stack) -> Figure:
+    return topography(noun, layer=len(noun.layers) + 1)

@@ -8,11 +8,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from PIL import Image
 
 from devnet import viz
 from devnet._core.errors import ConfigError
+from devnet._core.random import Key
+from devnet.sheet import Layer, Stack
+from devnet.spec import LayerSpec, StackSpec
 from devnet.viz._fields import neighbors
 from devnet.viz._plane import plane
 
@@ -120,6 +124,43 @@ def test_the_grid_joins_only_near_neighbors():
     edges = neighbors(lattice)
     assert np.hypot(*(lattice[edges[:, 0]] - lattice[edges[:, 1]]).T).max() < 1.5
     assert {(0, 1), (0, 5)} <= set(map(tuple, edges.tolist()))
+
+
+@pytest.fixture(scope="module")
+def stack(holed, bump):
+    """Return a stack whose lower layer is a clean map and whose upper one is mixed up."""
+    places = holed.positions[::8]
+    near = np.exp(-0.5 * (np.hypot(*(holed.positions[:, None] - places).transpose(2, 0, 1)) / 1.5) ** 2)
+    mixed = Key(1).stream("mixed").uniform(0, len(places) * 9).reshape(-1, 9)
+    layers = {"two": LayerSpec(units=len(places)), "three": LayerSpec(units=9)}
+    wins = (np.ones(len(places), int), np.ones(9, int))
+    made = [
+        Layer(spec, at, w / w.sum(axis=0), np.zeros(spec.units), 1.0, won)
+        for spec, at, w, won in zip(layers.values(), (places, places[:9]), (near, mixed), wins, strict=True)
+    ]
+    spec = StackSpec(dynamics="rate_map", steps=10, layers=layers)
+    return Stack(holed, spec, bump.dynamics, Key(0), "declared", "exact", "waves", 10, tuple(made))
+
+
+def lengths(axes):
+    """Return how long the drawn connections of neighbors are on average."""
+    (lines,) = [c for c in axes.collections if isinstance(c, LineCollection)]
+    return np.mean([np.hypot(*np.diff(line, axis=0)[0]) for line in lines.get_segments()])
+
+
+def test_an_orderly_map_keeps_its_grid(stack):
+    left, right = viz.topography(stack, layer=2).axes
+    assert lengths(right) < 1.3 * lengths(left)
+    assert "layer 2" in left.get_title()
+    np.testing.assert_allclose(
+        viz.plot(stack).axes[0].collections[1].get_offsets(), stack.layers[1].positions, atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("layer", [1, 4])
+def test_a_layer_that_is_not_there_has_no_map(stack, layer):
+    with pytest.raises(ConfigError, match="layer"):
+        viz.topography(stack, layer=layer)
 
 
 def test_a_path_in_a_plane_keeps_its_distances():
