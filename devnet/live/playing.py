@@ -21,7 +21,7 @@ PICTURES = 30.0
 """Pictures per second."""
 WEIGHTS_EVERY = 0.6
 """Seconds between two sets of weights."""
-MOST_CELLS = 8_000
+MOST_CELLS = 5_000
 """Larger sheets could not answer at once: each change of a radius means all pairs of cells anew."""
 MOST_PLAYERS = 4
 """Pages at once."""
