@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), error.exit_code)
     except MemoryError:
         return _fail("memory: this machine has not enough for what was asked; make the model smaller", 6)
+    except OSError as error:  # of a library: the cache of compiled kernels on a full disk, for example
+        return _fail(f"{error.filename or 'storage'}: {error.strerror or error}", 4)
     except UsageError as error:
         return _fail(told(error, words), 2)
     return code if isinstance(code, int) else 0

@@ -189,5 +189,6 @@ def report_again(path: str | Path) -> Path:
         read_summary(run.path)
         with run.stage(_REPORT.name, [name for name in _REPORT.after if (run.path / name).is_dir()]) as stage:
             _report(None, run, stage)
-        run.write_manifest(REPEATABLE)
+        if all(run.finished(step.name, step.after) for step in STEPS):
+            run.write_manifest(REPEATABLE)
     return run.path / "report.html"

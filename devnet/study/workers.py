@@ -81,6 +81,7 @@ def _collect(futures: Sequence[Any], tick: Callable[..., None], stop: Callable[[
             stopping.check()
         if any(future.done() and future.exception() for future in futures):
             break
+    stopping.check()  # a worker that a signal to the whole group has ended is no error
     return [future.result() for future in futures]
 
 
