@@ -110,7 +110,7 @@ def _figure(data) -> Figure:
     course.axhline(0.9, color=MUTED, linewidth=0.6, linestyle=":")
     course.set(xlabel="steps [thousand]", ylabel="share of pools", ylim=(0, 1.03), xlim=(0, None))
     course.set_title("3200 nodes, 400 units")
-    course.legend(loc="center right")
+    course.legend(loc="upper right", bbox_to_anchor=(1.0, 0.95))
     small = np.concatenate([s[s < 800] for s in data["published"]["sizes"]])
     sizes.hist(small, bins=40, color=OURS)
     sizes.axvline(150, color=FIRE, linewidth=0.8)

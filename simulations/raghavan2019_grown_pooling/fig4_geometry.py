@@ -103,13 +103,14 @@ def _numbers(data) -> Figure:
         axes.set_xticks(
             range(len(data["told"])), data["told"], rotation=45, ha="right", rotation_mode="anchor"
         )
-        axes.set(ylabel=label, ylim=(0, None))
+        axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
+        axes.set_ylabel(label)
     last = figure.axes[3]
     for k, shape in enumerate(data["told"]):
         values = [p.small.mean() for p in data["published"][shape]]
         last.plot(np.full(len(values), k), values, "o", color=FIRE, markersize=2.5)
     last.set_xticks(range(len(data["told"])), data["told"], rotation=45, ha="right", rotation_mode="anchor")
-    last.set(ylabel="published form: converged, share", ylim=(0, 1.05))
+    last.set(ylabel="converged, published form", ylim=(0, 1.05))
     return figure
 
 
