@@ -36,8 +36,13 @@ class Released(Method):
         return learner.network.gradient(loss)
 
 
-METHODS = {"path": InvariantReplay(), "ER": er(), "released loss": Released(), "fine-tuning": Naive()}
-RATE = 0.1
+METHODS = {
+    "path": InvariantReplay(outputs=0.2),
+    "ER": er(),
+    "released loss": Released(),
+    "fine-tuning": Naive(),
+}
+RATE = 0.3
 LENGTH = 0.01
 """Length of the released form's steps in weight space."""
 
@@ -55,7 +60,7 @@ def run(effort: Effort) -> Found:
     train = [(seen(s.x_train), s.y_train + 10 * k) for k, s in enumerate(sets)]
     few = effort.pick(100, 5000, 10_000)
     test = [(seen(s.x_test[:few]), s.y_test[:few] + 10 * k) for k, s in enumerate(sets)]
-    steps = effort.pick(4, 200, 2000)
+    steps = effort.pick(4, 300, 2000)
     joint = [tuple(np.concatenate(parts) for parts in zip(*train, strict=True))]
     began = perf_counter()
     scores: dict[str, list[np.ndarray]] = {}
