@@ -186,3 +186,13 @@ def test_an_empty_recording_comes_back(tmp_path, recording):
     quiet = replace(recording, time=np.empty(0, np.int32), cell=np.empty(0, np.int32))
     io.save(quiet, tmp_path / "a")
     assert len(nouns.load_recording(tmp_path / "a").time) == 0
+
+
+def test_dead_cells_are_kept_and_a_file_from_before_them_has_none(sheet, tmp_path, monkeypatch):
+    hurt = sheet.damaged(np.array([[7.5, 7.5]]), 2.0)
+    io.save(hurt, tmp_path / "hurt")
+    assert np.array_equal(nouns.load_sheet(tmp_path / "hurt").dead, hurt.dead)
+    monkeypatch.setattr(nouns, "_SHEET", tuple(name for name in nouns._SHEET if name != "dead"))
+    io.save(hurt, tmp_path / "old")
+    monkeypatch.undo()
+    assert not nouns.load_sheet(tmp_path / "old").dead.any()
