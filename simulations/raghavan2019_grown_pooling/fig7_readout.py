@@ -15,7 +15,7 @@ from devnet.organization import organize
 from devnet.organization.controls import hand_made, random_discs, random_scattered
 from devnet.organization.oriented import Profile, oriented_grid
 from devnet.sheet import Sheet
-from devnet.sheet.sampling import pool_matrix, receptive_fields, sampling_matrix
+from devnet.sheet.sampling import receptive_fields, sampling_matrix
 from devnet.spec import CouplingSpec, HebbianWTASpec, LearningSpec, RateMapSpec
 from devnet.study.claims import Answer
 from devnet.study.figure import Effort, Found, main
@@ -99,11 +99,10 @@ def modern(
     images: Images, sheet: Sheet, weights: dict[str, np.ndarray], seed: int, epochs: int
 ) -> dict[str, float]:
     """Return accuracies in per cent of a softmax read-out of pools of pixels."""
-    found = {}
-    for name, w in weights.items():
-        pixels = pixel_map(sheet, pool_matrix(w) if name != "tuned" else w)
-        found[name] = images.accuracy(pixels, seed, rectified=False, epochs=epochs)
-    return found
+    return {
+        name: images.accuracy(pixel_map(sheet, w), seed, rectified=False, epochs=epochs)
+        for name, w in weights.items()
+    }
 
 
 def raw(few: Images, many: Images | None, seed: int, epochs: int) -> dict[str, float]:
