@@ -115,6 +115,7 @@ def serve(site: Site, *, port: int = 0, ready: Callable[[str], None]) -> None:
                 lifespan="off",
                 server_header=False,
                 ws_max_size=_MOST_TEXT,
+                ws_per_message_deflate=False,  # it stays on this machine
                 timeout_graceful_shutdown=1,
             )
         )
