@@ -59,7 +59,7 @@ def names() -> tuple[signal.Signals, ...]:
 
 
 @contextmanager
-def on_signals(grace: float = 8.0) -> Generator[None]:
+def on_signals(grace: float = 5.0) -> Generator[None]:
     """Let Ctrl-C, SIGTERM and SIGUSR1 ask to stop while the block runs; for a main program, in its main thread.
 
     Args:
