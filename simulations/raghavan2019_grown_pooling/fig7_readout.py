@@ -19,7 +19,7 @@ from devnet.sheet.sampling import receptive_fields, sampling_matrix
 from devnet.spec import CouplingSpec, HebbianWTASpec, LearningSpec, RateMapSpec
 from devnet.study.claims import Answer
 from devnet.study.figure import Effort, Found, main
-from devnet.viz.style import INK, MUTED, OURS, RULE, THEIRS, WIDTH, styled
+from devnet.viz.style import INK, OURS, RULE, THEIRS, WIDTH, styled
 
 CELLS_SIDE = 20.0
 """Side of the square on which a sheet grows: about 1400 cells; published are 1500."""
@@ -153,7 +153,7 @@ def run(effort: Effort) -> Found:
 def plot(data: dict) -> Figure:
     """Draw accuracies, a dot a replicate: the published protocol above, the modern one below."""
     sizes, accuracy = data["budget"].sizes, data["accuracy"]
-    figure = Figure(figsize=(WIDTH, 3.5), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
     places = figure.subplots(2, len(sizes), sharey=True, squeeze=False)
     titles = {"published": "published", "modern": "softmax"}
     for line, (protocol, title) in zip(places, titles.items(), strict=True):
@@ -170,15 +170,14 @@ def plot(data: dict) -> Figure:
             place.set_title(f"{title}, {units} pools")
             place.spines["left"].set_visible(False)
             place.tick_params(axis="y", length=0, labelcolor=INK)
-            place.locator_params(axis="x", nbins=5)
+            place.locator_params(axis="x", nbins=4)
         line[0].set(yticks=range(len(KINDS)), yticklabels=list(KINDS.values()), ylim=(len(KINDS) - 0.4, -0.6))
     for place in places[1]:
-        place.set_xlabel("test accuracy, %")
+        place.set_xlabel("test accuracy, %\n(dashed: raw pixels)", fontsize=7)
     for place, units in zip(places[0], sizes, strict=True):
-        ours, theirs = (accuracy["published", kind, units] for kind in ("grown", "scattered"))
-        told = paired_difference(ours, theirs)
-        words = f"ours − scattered: {told.mean:+.1f} [{told.low:+.1f}, {told.high:+.1f}]"
-        place.annotate(words, (0, -0.3), xycoords="axes fraction", fontsize=6, color=MUTED)
+        told = paired_difference(*(accuracy["published", kind, units] for kind in ("grown", "scattered")))
+        difference = f"{told.mean:+.1f} [{told.low:+.1f}, {told.high:+.1f}]"
+        place.set_xlabel(f"self-organized − scattered\n{difference}", fontsize=7)
     return figure
 
 
