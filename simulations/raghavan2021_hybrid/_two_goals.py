@@ -73,7 +73,7 @@ def _second_task(case: Case, sparse: nn.Module, train, seed: int) -> dict[str, n
             inputs=kept,
             objective=Sum(NewTask(x1, y1, half, replay=Replay(kept, kept_labels, half)), hold),
             metric=Euclidean(),
-            direction=PenalizedGradient(half, penalty=1.0),
+            direction=PenalizedGradient(half, penalty=20.0),
             step=Adam(case.rate),
             stop=StopWhen(steps=case.steps),
         ),
