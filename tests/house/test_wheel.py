@@ -76,7 +76,18 @@ def test_wheel_declares_the_command_and_the_extras(wheel: Path) -> None:
     extras = {
         line.removeprefix("Provides-Extra: ") for line in metadata if line.startswith("Provides-Extra: ")
     }
-    assert extras == {"torch", "brian2", "page", "demo", "test", "dev"}
+    assert extras == {
+        "torch",
+        "brian2",
+        "page",
+        "live",
+        "sweep",
+        "slurm",
+        "tensorboard",
+        "demo",
+        "test",
+        "dev",
+    }
     plain = [line for line in metadata if line.startswith("Requires-Dist: ") and "extra ==" not in line]
     assert plain
     assert not any(name in line for line in plain for name in ("torch", "brian2", "matplotlib", "jinja2"))
