@@ -23,5 +23,7 @@ def test_results_answer_the_claims_as_they_stand(path):
         assert [row["claim"] for row in figure["rows"]] == list(claims)
         for row in figure["rows"]:
             claim = claims[row["claim"]]
-            assert (row["bar"], row["sense"], row["unit"]) == (claim.bar, claim.sense, claim.unit), row["claim"]
+            assert (row["bar"], row["sense"], row["unit"]) == (claim.bar, claim.sense, claim.unit), row[
+                "claim"
+            ]
             assert row["reached"] == claim.reached(row["value"])
