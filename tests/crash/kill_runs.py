@@ -11,6 +11,7 @@ import argparse
 import csv
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -113,7 +114,8 @@ def kill_runs(kills, place, seed=1, told=None):
                 if told is not None:
                     told(rows[-1])
         assert status(forked(folder, 1.0)) == 0
-        ends.append(artefacts(folder) == wanted and verify(folder) > len(wanted))
+        left = [path for path in folder.rglob("*") if re.search(r"\.tmp$|\.lock$|checkpoints", path.name)]
+        ends.append(artefacts(folder) == wanted and verify(folder) > len(wanted) and not left)
     return rows, ends
 
 

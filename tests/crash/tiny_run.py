@@ -45,8 +45,8 @@ def main(arguments):
     """Run and return an exit code as ``devnet`` does."""
     folder, *rest = arguments
     every, workers = (float(rest[0]) if rest else 60.0), (int(rest[1]) if len(rest) > 1 else 1)
-    print("started", flush=True)
     with stopping.on_signals():
+        print("started", flush=True)
         try:
             run(folder, every, workers)
         except DevnetError as error:
