@@ -40,7 +40,7 @@ def test_the_folder_holds_what_it_promises(finished, tiny):
     wanted |= {"organize/izhikevich-0.safetensors", "export/network-0.safetensors"}
     wanted |= {f"grow/sheet-{i}.safetensors" for i in range(2)}
     wanted |= {f"simulate/{form}-0.safetensors" for form in tiny.dynamics}
-    wanted |= {f"fip/path-{name}-0.safetensors" for name in ("sparsify90", "sparsify95", "recover")}
+    wanted |= {f"fip/path-{name}-0.safetensors" for name in ("sparsify90", "sparsify95", "recover", "second")}
     assert set(arrays(folder)) == wanted
     assert summary == json.loads((folder / "summary.json").read_text("utf-8")) == read_summary(folder)
 
