@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -14,6 +15,8 @@ from devnet.spec import CouplingSpec
 
 MAX_DENSE = 20_000
 """Most cells whose coupling is kept as a matrix (3.2 GB in float64)."""
+_ROWS = 32
+"""Rows of the matrix that are made at once: what lies between distance and coupling then stays in the cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +31,8 @@ class Coupling:
         a_o: Strength of inhibition.
         decay: Decay length of inhibition, in the sheet's length.
         surface: Along what distances are measured.
+        distances: D, where it is held because the constants are changed again and again; else it is computed, three
+            quarters of a matrix's time, and not kept.
     """
 
     positions: Float[np.ndarray, "n 2"]
@@ -37,6 +42,7 @@ class Coupling:
     a_o: float
     decay: float
     surface: Surface = PLANE
+    distances: Float[np.ndarray, "n n"] | None = None
 
     @classmethod
     def build(cls, sheet: Sheet, spec: CouplingSpec) -> Coupling:
@@ -67,20 +73,34 @@ class Coupling:
         Raises:
             ResourceError: There are more cells than a matrix can hold.
         """
+        return self._matrix(np.float64)
+
+    @cached_property
+    def rounded_matrix(self) -> Float[np.ndarray, "n n"]:
+        """The matrix in float32: half the memory to read, each entry off by at most 6e-8 of itself.
+
+        Raises:
+            ResourceError: As for ``matrix``.
+        """
+        return self._matrix(np.float32)
+
+    def _matrix(self, dtype: type[np.floating[Any]]) -> Float[np.ndarray, "n n"]:
         if self.n > MAX_DENSE:
             raise ResourceError(
                 f"field: {self.n} cells are more than {MAX_DENSE}, the most whose coupling fits a matrix; "
                 "use field='fast' on a sheet of the plane"
             )
-        distance = self.surface.distances(self.positions, self.positions)
-        matrix = np.exp(distance / -self.decay)
-        matrix *= -self.a_o
-        matrix[distance <= self.r_o] = 0.0
-        matrix[distance < self.r_i] += self.a_i
+        matrix = np.empty((self.n, self.n), dtype)
+        for first in range(0, self.n, _ROWS):
+            rows = slice(first, first + _ROWS)
+            if self.distances is None:
+                distance = self.surface.distances(self.positions[rows], self.positions)
+            else:
+                distance = self.distances[rows]
+            values = np.exp(distance / -self.decay)
+            values *= -self.a_o
+            values *= distance > self.r_o
+            values += self.a_i * (distance < self.r_i)
+            matrix[rows] = values
         np.fill_diagonal(matrix, 0.0)
         return matrix
-
-    @cached_property
-    def rounded_matrix(self) -> Float[np.ndarray, "n n"]:
-        """The matrix in float32: half the memory to read, each entry off by at most 6e-8 of itself."""
-        return self.matrix.astype(np.float32)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, final
 
 import numpy as np
+from jaxtyping import Float
 
 from devnet._core.errors import ConfigError
 from devnet._core.random import Key
@@ -68,6 +70,16 @@ class Setting:
     learning: LearningSpec
     key: Key
 
+    @cached_property
+    def distances(self) -> Float[np.ndarray, "n n"]:
+        """Distances of all pairs of cells: no slider moves a cell, so they are measured once for all players."""
+        return self.sheet.scaffold.surface.distances(self.sheet.positions, self.sheet.positions)
+
+    def model(self, dynamics: DynamicsSpec) -> SheetModel:
+        """Return the sheet ready to be stepped under a dynamics."""
+        model = SheetModel.build(self.sheet, dynamics, self.key)
+        return replace(model, coupling=replace(model.coupling, distances=self.distances))
+
 
 @final
 class Player:
@@ -87,7 +99,7 @@ class Player:
         """Start from the beginning: constants, cells, weights."""
         sheet = self._start.sheet
         self._dynamics = self._start.dynamics
-        self._model = SheetModel.build(sheet, self._dynamics, self._start.key)
+        self._model = self._start.model(self._dynamics)
         self._state = State.initial(self._model)
         self.learning = False
         self._learned = 0
@@ -134,13 +146,12 @@ class Player:
         if radii:
             dynamics = dynamics.replace(coupling=dynamics.coupling.replace(**radii))
         self._dynamics = dynamics.replace(**others) if others else dynamics
-        before = self._model
-        model = SheetModel.build(self._start.sheet, self._dynamics, self._start.key)
+        coupling = self._model.coupling
+        self._model = self._start.model(self._dynamics)
         if not radii:  # the pairs of cells stay as they are, and with them their matrix
-            model = replace(model, coupling=before.coupling)
-        self._model = model
+            self._model = replace(self._model, coupling=coupling)
         if self._state.learner is not None:
-            self._state.learner.places = model.coupling.places
+            self._state.learner.places = self._model.coupling.places
 
     def learn(self, on: bool) -> None:
         """Let the waves wire the sheet's layer-II units, or let the weights rest."""

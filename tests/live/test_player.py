@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -11,6 +12,7 @@ pytest.importorskip("uvicorn", reason="the extra live is not installed")
 import numpy as np
 
 from devnet._core.errors import ConfigError
+from devnet.backends.coupling import Coupling
 from devnet.growth import grow
 from devnet.live import playing
 from devnet.live.player import LEARNING_STEPS, SLIDERS, STEPS, Player, Setting
@@ -53,6 +55,37 @@ def test_a_change_keeps_the_cells_as_they_are(player):
     before = player._state.cells.copy()
     player.change({"h": 1.0, "r_o": 5.0})
     np.testing.assert_array_equal(player._state.cells, before)
+
+
+@pytest.mark.parametrize("radii", [{"r_i": 4.0}, {"r_o": 9.5}, {"r_i": 0.0, "r_o": 1.0}])
+def test_a_changed_radius_gives_the_coupling_of_a_fresh_build(player, start, radii):
+    player.change(radii)
+    fresh = Coupling.build(start.sheet, start.dynamics.coupling.replace(**radii))
+    law = fresh.a_i * (start.distances < fresh.r_i) - np.where(
+        start.distances > fresh.r_o, fresh.a_o * np.exp(start.distances / -fresh.decay), 0.0
+    )
+    np.fill_diagonal(law, 0.0)
+    for name, expected in (("matrix", law), ("rounded_matrix", law.astype(np.float32))):
+        changed = getattr(player._model.coupling, name)
+        assert changed.dtype == expected.dtype
+        np.testing.assert_array_equal(changed, expected)
+        assert changed.tobytes() == getattr(fresh, name).tobytes()
+
+
+def test_a_changed_radius_costs_a_picture_little_processor_time():
+    model = load_model("raghavan2019_grown_pooling/small")  # what `devnet play` shows
+    sheet = grow(model, rng=0)
+    player = Player(
+        Setting(sheet, model.dynamics["rate_map"], model.learning["rate_map"], sheet.key.child("play"))
+    )
+    player.advance(0)
+    spent = []
+    for r_i in (2.0, 4.0, 1.0, 5.0, 3.0):
+        begun = time.process_time()
+        player.change({"r_i": r_i})
+        player.advance(0)
+        spent.append(time.process_time() - begun)
+    assert min(spent) < 0.04  # a fifth of what a reaction may take, the rest is the page's
 
 
 def test_pools_form_when_they_are_let(player, start):
