@@ -8,96 +8,25 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from devnet._core import progress
 from devnet._core.checkpoint import Checkpoint
-from devnet._core.errors import ConfigError, HealthError, ResourceError
+from devnet._core.errors import ConfigError, ResourceError
 from devnet._core.random import Key, as_key
 from devnet.fip._checks import whole
 from devnet.fip._inputs import as_inputs
 from devnet.fip._keeping import Keeper
 from devnet.fip._network import Network
-from devnet.fip._path import Path, as_delta
+from devnet.fip._path import Path
 from devnet.fip._problem import Problem
+from devnet.fip._recorder import Recorder
 from devnet.fip._reference import Reference
 from devnet.fip._state import WalkState
 from devnet.fip._stop import Stop
 from devnet.fip._walk import Walk
-from devnet.fip._watch import Callback, Watch, WayPoint
-
-
-class _Recorder:
-    """Keeps way-points while a walk goes on."""
-
-    def __init__(self, walk: Walk, probe: int, watch: Watch, before: Path | None = None) -> None:
-        self._walk = walk
-        self.watch = watch
-        self._counted = walk.network.layout.counted_mask(walk.weights.device)
-        self._probe = walk.reference.draw("probe", 0, probe)
-        self.rows: dict[str, list[Any]] = {
-            n: [] if before is None else list(getattr(before, n))
-            for n in ("steps", "deltas", "distance", "objective", "weight_distance", "sparsity")
-        }
-
-    def distance(self) -> float:
-        """Return the functional distance of the live weights."""
-        return self._walk.distance(*self._probe)
-
-    def keep(self) -> float:
-        """Keep the live weights as a way-point and return their functional distance."""
-        walk = self._walk
-        delta = walk.weights - walk.start
-        # A way-point is start + delta as the machine rounds it. The walk goes on from exactly there, so that a
-        # network loaded from the path is the network that was walked through. -0.0 becomes +0.0 on the way.
-        torch.add(walk.start, delta, out=walk.weights)
-        distance = self.distance()
-        if not math.isfinite(distance):
-            raise HealthError(
-                f"step {walk.step}: the functional distance is {distance}; take smaller steps (a lower rate, more damping)"
-            )
-        weights = walk.weights[self._counted]
-        for name, value in {
-            "steps": walk.step,
-            "deltas": as_delta(delta),
-            "distance": distance,
-            "objective": float(walk.objective.value_and_grad(walk)[0]),
-            "weight_distance": float(delta.norm()),
-            "sparsity": float((weights == 0).sum()) / len(weights),
-        }.items():
-            self.rows[name].append(value)
-        return distance
-
-    def tell(self) -> None:
-        """Tell the newest way-point to all who watch."""
-        walk, told = self._walk, ("distance", "objective", "weight_distance", "sparsity")
-        numbers = {name: self.rows[name][-1] for name in told}
-        self.watch.tell(WayPoint(walk.step, walk.steps, **numbers), walk.network)
-
-    def replace(self) -> float:
-        """Keep the live weights in place of the last way-point."""
-        for column in self.rows.values():
-            column.pop()
-        return self.keep()
-
-    def path(self, module: nn.Module, stop: Stop, state: WalkState | None) -> Path:
-        """Return what was kept as a path from a module, which it takes over."""
-        rows, walk = self.rows, self._walk
-        return Path(
-            base=module,
-            layout=walk.network.layout,
-            steps=np.array(rows["steps"], dtype=np.int64),
-            deltas=np.stack(rows["deltas"]),
-            distance=np.array(rows["distance"]),
-            objective=np.array(rows["objective"]),
-            weight_distance=np.array(rows["weight_distance"]),
-            sparsity=np.array(rows["sparsity"]),
-            stop=stop,
-            key=walk.key.value,
-            state=state,
-        )
+from devnet.fip._watch import Callback, Watch
 
 
 def traverse(
@@ -169,7 +98,7 @@ def _walked(
 ) -> Path:
     """Walk from a module to the end; the path's networks are those of ``home``."""
     walk = begun(module, problem, key, until)
-    record = _Recorder(walk, problem.probe, watch)
+    record = Recorder(walk, problem.probe, watch)
     keeper = Keeper(checkpoint, walk, problem, record.rows)
     rejected = keeper.restore()
     if rejected is None:
@@ -212,7 +141,7 @@ def resume(
         raise ConfigError("problem", "other parameters", "the problem with which the path was walked")
     rejected = path.state.restore(walk)
     torch.add(walk.start, torch.from_numpy(path.deltas[-1].copy()).to(walk.start), out=walk.weights)
-    record = _Recorder(walk, problem.probe, Watch.of(callbacks, labelled), path)
+    record = Recorder(walk, problem.probe, Watch.of(callbacks, labelled), path)
     last = float(path.distance[-1])
     if (
         not math.isclose(record.distance(), last, rel_tol=1e-3, abs_tol=1e-6)
@@ -255,7 +184,7 @@ def begun(module: nn.Module, problem: Problem, key: Key, until: int | None) -> W
 
 
 def _go(
-    walk: Walk, problem: Problem, record: _Recorder, rejected: int, until: int | None, keeper: Keeper
+    walk: Walk, problem: Problem, record: Recorder, rejected: int, until: int | None, keeper: Keeper
 ) -> tuple[Stop, WalkState | None]:
     """Take steps until the walk ends or pauses, keeping way-points; return why, and the state at a pause."""
     planned = problem.stop.steps

@@ -1,0 +1,89 @@
+"""Way-points, kept and told while a walk goes on."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import nn
+
+from devnet._core.errors import HealthError
+from devnet.fip._path import Path, as_delta
+from devnet.fip._state import WalkState
+from devnet.fip._stop import Stop
+from devnet.fip._walk import Walk
+from devnet.fip._watch import Watch, WayPoint
+
+
+@final
+class Recorder:
+    """Keeps way-points while a walk goes on."""
+
+    def __init__(self, walk: Walk, probe: int, watch: Watch, before: Path | None = None) -> None:
+        self._walk = walk
+        self.watch = watch
+        self._counted = walk.network.layout.counted_mask(walk.weights.device)
+        self._probe = walk.reference.draw("probe", 0, probe)
+        self.rows: dict[str, list[Any]] = {
+            n: [] if before is None else list(getattr(before, n))
+            for n in ("steps", "deltas", "distance", "objective", "weight_distance", "sparsity")
+        }
+
+    def distance(self) -> float:
+        """Return the functional distance of the live weights."""
+        return self._walk.distance(*self._probe)
+
+    def keep(self) -> float:
+        """Keep the live weights as a way-point and return their functional distance."""
+        walk = self._walk
+        delta = walk.weights - walk.start
+        # A way-point is start + delta as the machine rounds it. The walk goes on from exactly there, so that a
+        # network loaded from the path is the network that was walked through. -0.0 becomes +0.0 on the way.
+        torch.add(walk.start, delta, out=walk.weights)
+        distance = self.distance()
+        if not math.isfinite(distance):
+            raise HealthError(
+                f"step {walk.step}: the functional distance is {distance}; take smaller steps (a lower rate, more damping)"
+            )
+        weights = walk.weights[self._counted]
+        for name, value in {
+            "steps": walk.step,
+            "deltas": as_delta(delta),
+            "distance": distance,
+            "objective": float(walk.objective.value_and_grad(walk)[0]),
+            "weight_distance": float(delta.norm()),
+            "sparsity": float((weights == 0).sum()) / len(weights),
+        }.items():
+            self.rows[name].append(value)
+        return distance
+
+    def tell(self) -> None:
+        """Tell the newest way-point to all who watch."""
+        walk, told = self._walk, ("distance", "objective", "weight_distance", "sparsity")
+        numbers = {name: self.rows[name][-1] for name in told}
+        self.watch.tell(WayPoint(walk.step, walk.steps, **numbers), walk.network)
+
+    def replace(self) -> float:
+        """Keep the live weights in place of the last way-point."""
+        for column in self.rows.values():
+            column.pop()
+        return self.keep()
+
+    def path(self, module: nn.Module, stop: Stop, state: WalkState | None) -> Path:
+        """Return what was kept as a path from a module, which it takes over."""
+        rows, walk = self.rows, self._walk
+        return Path(
+            base=module,
+            layout=walk.network.layout,
+            steps=np.array(rows["steps"], dtype=np.int64),
+            deltas=np.stack(rows["deltas"]),
+            distance=np.array(rows["distance"]),
+            objective=np.array(rows["objective"]),
+            weight_distance=np.array(rows["weight_distance"]),
+            sparsity=np.array(rows["sparsity"]),
+            stop=stop,
+            key=walk.key.value,
+            state=state,
+        )
