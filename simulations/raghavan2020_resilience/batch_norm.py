@@ -23,7 +23,7 @@ def run(effort: Effort) -> Found:
     some = x[: effort.pick(64, 500, 1000)]
     began = perf_counter()
     scores: dict[str, list[float]] = {}
-    for seed in range(effort.pick(1, 1, 10)):
+    for seed in range(effort.pick(1, 1, 5)):
         start = build("small-cnn", data.image_shape, data.classes, rng=seed)
         start = train_classifier(
             start, x, data.y_train, steps=effort.pick(20, 200, 1500), batch=64, rate=3e-3, rng=seed

@@ -32,7 +32,7 @@ def run(effort: Effort) -> Found:
     ranks: dict[float, list[float]] = {0.1: [], 0.3: []}
     curves: dict[str, list[list[float]]] = {"units": [], "weights": []}
     kept = {}
-    for seed in range(effort.pick(1, 1, 10)):
+    for seed in range(effort.pick(1, 1, 5)):
         start = dense(data, effort, seed)
         network = Network(start)
         local = Euclidean().at(network, x)

@@ -25,7 +25,7 @@ def run(effort: Effort) -> Found:
     began = perf_counter()
     found: dict[str, list[float]] = {n: [] for n in ("random_euclidean", "random_fisher", "rank", "top_ten")}
     kept = {}
-    for seed in range(effort.pick(1, 1, 10)):
+    for seed in range(effort.pick(1, 1, 5)):
         network = Network(dense(data, effort, seed).double())
         x = torch.from_numpy(seen(data.x_test[:count])).double()
         drawn = Key(seed).stream("directions").normal(0, 20 * len(network.weights))

@@ -26,7 +26,7 @@ def run(effort: Effort) -> Found:
     began = perf_counter()
     scores: dict[str, list[float]] = {}
     rounds = []
-    for seed in range(effort.pick(1, 2, 10)):
+    for seed in range(effort.pick(1, 2, 5)):
         start = dense(data, effort, seed)
         damage = Damage.units(start, 0.5, rng=seed)
         order = Key(seed).stream("images").permutation(0, len(x))

@@ -31,7 +31,7 @@ def run(effort: Effort) -> Found:
     began = perf_counter()
     scores: dict[str, dict[float, list[float]]] = {}
     whole = []
-    for seed in range(effort.pick(1, 1, 10)):
+    for seed in range(effort.pick(1, 1, 5)):
         start = dense(data, effort, seed)
         whole.append(100 * accuracy(start, x_test, data.y_test))
         for level in levels:

@@ -22,7 +22,7 @@ def run(effort: Effort) -> Found:
     steps = effort.pick(5, 250, 1000)
     began = perf_counter()
     lost, along = [], None
-    for seed in range(effort.pick(1, 1, 10)):
+    for seed in range(effort.pick(1, 1, 5)):
         start = build("small-cnn", data.image_shape, data.classes, rng=seed)
         trained = train_classifier(
             start, x, data.y_train, steps=effort.pick(20, 300, 2000), batch=64, rate=3e-3, rng=seed

@@ -46,7 +46,7 @@ def run(effort: Effort) -> Found:
             z = module(x_test)
         return float(cross_entropy(z, y_test)), -100 * float((z.argmax(1) == y_test).float().mean())
 
-    chain = [dense(data, effort, seed) for seed in range(effort.pick(2, 2, 11))]
+    chain = [dense(data, effort, seed) for seed in range(effort.pick(2, 2, 6))]
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in LOOKS}
     kept = {}
     for number, (first, last) in enumerate(pairwise(chain)):

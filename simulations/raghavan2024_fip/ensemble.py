@@ -31,7 +31,7 @@ def run(effort: Effort) -> Found:
     steps, short = round(length / COUNT / (1 + SHARE)), round(length / COUNT)
     began = perf_counter()
     scores: dict[str, list[list[float]]] = {}
-    for seed in range(effort.pick(1, 1, 10)):
+    for seed in range(effort.pick(1, 1, 5)):
 
         def trained(number: int, seed: int = seed):
             start = build("lenet-300-100", images.image_shape, images.classes, rng=(seed, number))

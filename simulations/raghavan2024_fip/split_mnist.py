@@ -74,7 +74,7 @@ def run(effort: Effort) -> Found:
                         augment=Affine(images.image_shape) if changed else None,
                     ).mean()
                 )
-                for seed in range(effort.pick(1, 2, 10))
+                for seed in range(effort.pick(1, 2, 5))
             ]
     seconds = perf_counter() - began
     values: dict[str, np.ndarray] = {}

@@ -64,7 +64,7 @@ def run(effort: Effort) -> Found:
     joint = [tuple(np.concatenate(parts) for parts in zip(*train, strict=True))]
     began = perf_counter()
     scores: dict[str, list[np.ndarray]] = {}
-    for seed in range(effort.pick(1, 1, 10)):
+    for seed in range(effort.pick(1, 1, 5)):
 
         def both(tasks, method, steps, rate=RATE, clip=2.0, seed=seed):
             plan = {
