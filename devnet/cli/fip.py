@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from devnet.cli.options import Images, Network, Out, Seed
+from devnet._core import stopping
+from devnet.cli.options import Every, Images, Network, Out, Seed
 from devnet.cli.targets import writable
 
 app = typer.Typer(
     help="Move a network along a functionally invariant path. A NETWORK is what `devnet export` wrote, or, with "
-    "--factory, any PyTorch network's weights as a plain safetensors file. No file is ever executed.",
+    "--factory, any PyTorch network's weights as a plain safetensors file. No file is ever executed. Several "
+    "processes: torchrun --nproc-per-node N -m devnet.cli fip ...; up to 8 give the same path, bit for bit.",
     no_args_is_help=True,
 )
 
@@ -24,16 +28,51 @@ Factory = Annotated[
         "package.module:function of an installed package, whose code then runs: name only packages you trust."
     ),
 ]
+Kept = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoint",
+        help="Folder in which the walk is kept: stopped or killed, it goes on when the same command is given again.",
+    ),
+]
 
 
-def _job(
-    network: Path, out: Path, images: str, factory: str | None, network_out: Path | None, seed: int
-) -> Any:
-    """Return what a command works on, once its targets can be written."""
+def _walk(
+    work: Callable[[Any, Any], str],
+    network: Path,
+    out: Path,
+    images: str,
+    factory: str | None,
+    network_out: Path | None,
+    seed: int,
+    checkpoint: Path | None = None,
+    every: float = 60.0,
+) -> None:
+    """Check that the targets can be written, work in as many processes as there are, and say how it went.
+
+    Args:
+        work: What is done, with the module ``path_files`` and the job; says in a line how it went.
+        network: The network.
+        out: Where the path goes.
+        images: Name of the image set.
+        factory: What makes the module, or None.
+        network_out: Where the network at the end goes, or None.
+        seed: Seed.
+        checkpoint: Folder in which the walk is kept, or None.
+        every: Seconds between two checkpoints.
+    """
     writable(out, network_out)
-    from devnet.study.path_files import Job
+    with ExitStack() as stack:
+        if checkpoint is not None:
+            stack.enter_context(stopping.on_signals())
+        from devnet.fip import leads, torchrun
+        from devnet.study import path_files
 
-    return Job(network, out, images, factory, network_out, seed)
+        stack.enter_context(torchrun())
+        job = path_files.Job(network, out, images, factory, network_out, seed, checkpoint, every)
+        told = work(path_files, job)
+        if leads():
+            typer.echo(told)
 
 
 @app.command()
@@ -46,12 +85,21 @@ def sparsify(
     seed: Seed = 0,
     network_out: Network = None,
     factory: Factory = None,
+    checkpoint: Kept = None,
+    every: Every = 60.0,
 ) -> None:
     """Sparsify a network without labels and write the path."""
-    job = _job(network, out, images, factory, network_out, seed)
-    from devnet.study import path_files
-
-    typer.echo(path_files.sparsify_file(job, sparsity=sparsity, steps=steps))
+    _walk(
+        lambda files, job: files.sparsify_file(job, sparsity=sparsity, steps=steps),
+        network,
+        out,
+        images,
+        factory,
+        network_out,
+        seed,
+        checkpoint,
+        every,
+    )
 
 
 @app.command()
@@ -64,12 +112,21 @@ def recover(
     seed: Seed = 0,
     network_out: Network = None,
     factory: Factory = None,
+    checkpoint: Kept = None,
+    every: Every = 60.0,
 ) -> None:
     """Damage a network, let it recover without labels, and write the path."""
-    job = _job(network, out, images, factory, network_out, seed)
-    from devnet.study import path_files
-
-    typer.echo(path_files.recover_file(job, cut=cut, rounds=rounds))
+    _walk(
+        lambda files, job: files.recover_file(job, cut=cut, rounds=rounds),
+        network,
+        out,
+        images,
+        factory,
+        network_out,
+        seed,
+        checkpoint,
+        every,
+    )
 
 
 @app.command()
@@ -84,12 +141,21 @@ def learn(
     seed: Seed = 0,
     network_out: Network = None,
     factory: Factory = None,
+    checkpoint: Kept = None,
+    every: Every = 60.0,
 ) -> None:
     """Teach a network the image set --data while it keeps what it does on --past, and write the path."""
-    job = _job(network, out, images, factory, network_out, seed)
-    from devnet.study import path_files
-
-    typer.echo(path_files.learn_file(job, past=past, stored=stored, offset=offset, steps=steps))
+    _walk(
+        lambda files, job: files.learn_file(job, past=past, stored=stored, offset=offset, steps=steps),
+        network,
+        out,
+        images,
+        factory,
+        network_out,
+        seed,
+        checkpoint,
+        every,
+    )
 
 
 @app.command()
@@ -104,7 +170,12 @@ def connect(
     factory: Factory = None,
 ) -> None:
     """Connect two networks by a curve of networks that all do the job, without labels; --network is its middle."""
-    job = _job(network, out, images, factory, network_out, seed)
-    from devnet.study import path_files
-
-    typer.echo(path_files.connect_files(job, other, steps=steps))
+    _walk(
+        lambda files, job: files.connect_files(job, other, steps=steps),
+        network,
+        out,
+        images,
+        factory,
+        network_out,
+        seed,
+    )

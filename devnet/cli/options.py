@@ -18,6 +18,7 @@ Threads = Annotated[
 Network = Annotated[
     Path | None, typer.Option("--network", help="Where the network at the end of the path goes.")
 ]
+Every = Annotated[float, typer.Option(min=0, help="Seconds between two checkpoints: what a kill may cost.")]
 Images = Annotated[str, typer.Option("--data", help="Image set: digits, mnist, fashion-mnist or cifar10.")]
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from devnet.cli.options import Model, Seed
+from devnet.cli.options import Every, Model, Seed
 
 app = typer.Typer()
 
@@ -16,7 +16,6 @@ Data = Annotated[str | None, typer.Option(help="Image set: digits, mnist, fashio
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Replicates at a time; the number of cores by default.")
 ]
-Every = Annotated[float, typer.Option(min=0, help="Seconds between two checkpoints: what a kill may cost.")]
 Run = Annotated[Path, typer.Argument(help="Run folder that `devnet run` wrote.")]
 
 

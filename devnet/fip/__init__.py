@@ -14,6 +14,9 @@ from devnet.fip._combine import UserObjective as UserObjective  # noqa: E402
 from devnet.fip._damage import Damage as Damage  # noqa: E402
 from devnet.fip._direction import Direction as Direction  # noqa: E402
 from devnet.fip._direction import PenalizedGradient as PenalizedGradient  # noqa: E402
+from devnet.fip._distributed import device as device  # noqa: E402
+from devnet.fip._distributed import leads as leads  # noqa: E402
+from devnet.fip._distributed import torchrun as torchrun  # noqa: E402
 from devnet.fip._forms import Diagonal as Diagonal  # noqa: E402
 from devnet.fip._forms import Form as Form  # noqa: E402
 from devnet.fip._forms import LowRank as LowRank  # noqa: E402

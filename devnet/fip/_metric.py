@@ -90,21 +90,22 @@ class LocalMetric:
         self.inputs = inputs
         self._count = len(inputs)
         self.weights: Tensor = network.weights.detach().clone()
-        self._whole: Linearization | None = None
-        self.outputs: Tensor = torch.cat(network.parts(self._count, lambda rows: self._linear(rows).outputs))
+        self._kept: dict[tuple[int, int], Linearization] = {}
+        self.outputs: Tensor = network.joined(self._count, lambda rows: self._linear(rows).outputs)
 
     def _linear(self, rows: slice) -> Linearization:
-        """Return the linearization on some of the inputs; that on all of them at once is kept."""
-        if rows.stop - rows.start < self._count:
-            self._whole = None
+        """Return the linearization on some of the inputs; it is kept unless memory was short."""
+        if self.network.micro_batch < self._count:
+            self._kept.clear()
             return Linearization(self.network, self.weights, self.inputs[rows])
-        if self._whole is None:
-            self._whole = Linearization(self.network, self.weights, self.inputs)
-        return self._whole
+        place = rows.start, rows.stop
+        if place not in self._kept:
+            self._kept[place] = Linearization(self.network, self.weights, self.inputs[rows])
+        return self._kept[place]
 
     def jacobian_mv(self, v: Tensor) -> Tensor:
         """Return ``J v``: the first-order change of the outputs, ``[N, ..., C]``."""
-        return torch.cat(self.network.parts(self._count, lambda rows: self._linear(rows).mv(v)))
+        return self.network.joined(self._count, lambda rows: self._linear(rows).mv(v))
 
     def jacobian_rmv(self, u: Tensor) -> Tensor:
         """Return ``J^T u``: output vectors pulled back to the weights, ``[P]``."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from devnet._core.errors import ConfigError, ResourceError
+from devnet.fip._distributed import team
 from devnet.fip._inputs import Batch, arguments, call
 from devnet.fip._layout import Layout, layout_of
 
@@ -138,7 +139,7 @@ class Network:
                 raise ConfigError("module", held, "a module whose output is one tensor [N, ..., C]")
             return given
 
-        return torch.cat(self.parts(len(inputs), part, CHUNK))
+        return self.joined(len(inputs), part, CHUNK)
 
     def function(self, inputs: Batch) -> Callable[[Tensor], Tensor]:
         """Return the outputs on fixed inputs as a pure function of the flat weights (for torch.func)."""
@@ -149,7 +150,9 @@ class Network:
 
         return outputs
 
-    def parts(self, count: int, run: Callable[[slice], T], most: int = sys.maxsize) -> list[T]:
+    def parts(
+        self, count: int, run: Callable[[slice], T], most: int = sys.maxsize, first: int = 0
+    ) -> list[T]:
         """Run over consecutive examples, all at once where memory lets it.
 
         Where the device runs out of memory, the micro-batch is halved, for good, and the run begins again.
@@ -158,6 +161,7 @@ class Network:
             count: Number of examples.
             run: Called with ``slice(first, last)``.
             most: Examples at once that are not to be exceeded anyway.
+            first: Number of the first example.
 
         Returns:
             What the runs returned, in order.
@@ -169,7 +173,8 @@ class Network:
         while True:
             size = min(count, most, self.micro_batch)
             try:
-                return [run(slice(a, min(a + size, count))) for a in range(0, count, size)]
+                last = first + count
+                return [run(slice(a, min(a + size, last))) for a in range(first, last, size)]
             except RuntimeError as error:
                 if not _is_out_of_memory(error):
                     raise
@@ -180,10 +185,19 @@ class Network:
             if self.weights.is_cuda:
                 torch.cuda.empty_cache()
 
+    def joined(self, count: int, run: Callable[[slice], Tensor], most: int = sys.maxsize) -> Tensor:
+        """Return what a run returns for all examples, a row an example; shared with a team; see ``parts``."""
+
+        def piece(first: int, last: int) -> Tensor:
+            return torch.cat(self.parts(last - first, run, most, first))
+
+        mates = team()
+        return piece(0, count) if mates is None or not mates.shares(count) else mates.joined(count, piece)
+
     def summed(
         self, count: int, run: Callable[[slice, Tensor | None], Tensor], out: Tensor | None = None
     ) -> Tensor:
-        """Return the sum over micro-batches of what a run returns; see ``parts``.
+        """Return the sum over micro-batches of what a run returns; shared with a team; see ``parts``.
 
         Args:
             count: Number of examples.
@@ -193,16 +207,23 @@ class Network:
         Returns:
             The sum.
         """
-        total: list[Tensor] = []
 
-        def part(rows: slice) -> Tensor:
-            if rows.start == 0:
-                total[:] = [run(rows, out)]
-            else:
-                total[0].add_(run(rows, None))
-            return total[0]
+        def piece(first: int, last: int, out: Tensor | None) -> Tensor:
+            total: list[Tensor] = []
 
-        return self.parts(count, part)[-1]
+            def part(rows: slice) -> Tensor:
+                if rows.start == first:
+                    total[:] = [run(rows, out)]
+                else:
+                    total[0].add_(run(rows, None))
+                return total[0]
+
+            return self.parts(last - first, part, first=first)[-1]
+
+        mates = team()
+        if mates is None or not mates.shares(count):
+            return piece(0, count, out)
+        return mates.summed(count, piece, out)
 
     def gradient(self, outputs: Tensor, seed: Tensor | None = None, out: Tensor | None = None) -> Tensor:
         """Return ``J^T seed``: a gradient with respect to the flat weights.

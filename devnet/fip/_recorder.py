@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from devnet._core.errors import HealthError
+from devnet.fip._distributed import team
 from devnet.fip._path import Path, as_delta
 from devnet.fip._state import WalkState
 from devnet.fip._stop import Stop
@@ -43,6 +44,8 @@ class Recorder:
         # network loaded from the path is the network that was walked through. -0.0 becomes +0.0 on the way.
         torch.add(walk.start, delta, out=walk.weights)
         distance = self.distance()
+        if (mates := team()) is not None:
+            mates.agree(f"step {walk.step}", as_delta(delta))
         if not math.isfinite(distance):
             raise HealthError(
                 f"step {walk.step}: the functional distance is {distance}; take smaller steps (a lower rate, more damping)"

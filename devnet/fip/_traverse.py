@@ -16,6 +16,7 @@ from devnet._core.checkpoint import Checkpoint
 from devnet._core.errors import ConfigError, ResourceError
 from devnet._core.random import Key, as_key
 from devnet.fip._checks import whole
+from devnet.fip._distributed import SharedCheckpoint, team
 from devnet.fip._inputs import as_inputs
 from devnet.fip._keeping import Keeper
 from devnet.fip._network import Network
@@ -76,7 +77,7 @@ def traverse(
     try:
         return _walked(module, module, problem, key, until, watch, checkpoint)
     except ResourceError as error:
-        if not _on_accelerator(module):
+        if not _on_accelerator(module) or team() is not None:
             raise
         warnings.warn(f"{error}; the walk begins again on the CPU", RuntimeWarning, stacklevel=2)
     return _walked(module, copy.deepcopy(module).cpu(), problem, key, until, watch, checkpoint)
@@ -99,6 +100,8 @@ def _walked(
     """Walk from a module to the end; the path's networks are those of ``home``."""
     walk = begun(module, problem, key, until)
     record = Recorder(walk, problem.probe, watch)
+    if checkpoint is not None and (mates := team()) is not None:
+        checkpoint = SharedCheckpoint(checkpoint, mates)
     keeper = Keeper(checkpoint, walk, problem, record.rows)
     rejected = keeper.restore()
     if rejected is None:

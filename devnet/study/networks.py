@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from devnet._core.checkpoint import Checkpoint
 from devnet._core.errors import ConfigError
 from devnet._core.random import Key, as_key
 from devnet.data import ImageSet, load_images
@@ -116,6 +117,7 @@ def second_task(
     steps: int,
     rate: float = SECOND_RATE,
     rng: Any = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Path:
     """Teach a network a second task while its answers to stored inputs stay, without a label of the first (F24).
 
@@ -129,6 +131,7 @@ def second_task(
         steps: Mini-batch steps, 64 stored and 64 new examples each.
         rate: First learning rate.
         rng: Seed.
+        checkpoint: As in ``traverse``.
 
     Returns:
         The path.
@@ -141,7 +144,7 @@ def second_task(
         step=Adam(rate),
         stop=StopWhen(steps),
     )
-    return traverse(module, problem, rng=rng)
+    return traverse(module, problem, rng=rng, checkpoint=checkpoint)
 
 
 def write_path(out: str | FilePath, path: Path, along: npt.NDArray[np.float64]) -> None:

@@ -21,8 +21,8 @@ from devnet._core.errors import ConfigError
 from devnet._core.random import Key, as_key
 from devnet.data import ImageSet, load_images
 from devnet.export import GrownNetwork, load_network, save_network
-from devnet.fip import Damage, Path
-from devnet.io import write_tensors
+from devnet.fip import Damage, Path, device, leads
+from devnet.io import EVERY, Checkpoints, write_tensors
 from devnet.io.weights import read_weights, write_weights
 from devnet.study.factories import network_of
 from devnet.study.networks import scores_along, second_task, seen, write_path
@@ -111,9 +111,13 @@ def opened(path: str | FilePath, factory: str | None, images: ImageSet, classes:
         ConfigError: File, factory, images and classes do not fit together.
         CorruptFileError: The file is damaged, or of another kind.
     """
+    source: Source
     if factory is None:
-        return GrownFile(FilePath(path), classes)
-    return WeightsFile(FilePath(path), factory, images.image_shape, classes)
+        source = GrownFile(FilePath(path), classes)
+    else:
+        source = WeightsFile(FilePath(path), factory, images.image_shape, classes)
+    source.module.to(device())
+    return source
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,8 @@ class Job:
         factory: See ``opened``.
         network: Where the network at the end goes, or None.
         rng: Seed.
+        checkpoint: Folder in which the walk is kept, so that the same command goes on if it was stopped; or None.
+        every: Seconds between two checkpoints.
     """
 
     path: str | FilePath
@@ -135,6 +141,13 @@ class Job:
     factory: str | None = None
     network: FilePath | None = None
     rng: Any = 0
+    checkpoint: FilePath | None = None
+    every: float = EVERY
+
+    @property
+    def place(self) -> Checkpoints | None:
+        """Where the walk is kept."""
+        return None if self.checkpoint is None else Checkpoints(self.checkpoint, self.every)
 
     @property
     def key(self) -> Key:
@@ -155,7 +168,8 @@ def sparsify_file(job: Job, *, sparsity: float, steps: int) -> str:
     """
     images = load_images(job.data)
     source = opened(job.path, job.factory, images, images.classes)
-    walked = sparsify(source.module, source.see(images.x_train), sparsity=sparsity, steps=steps, rng=job.key)
+    x = source.see(images.x_train)
+    walked = sparsify(source.module, x, sparsity=sparsity, steps=steps, rng=job.key, checkpoint=job.place)
     return _told(job, source, images, walked, f"{100 * sparsity:g} % sparse", None)
 
 
@@ -173,7 +187,8 @@ def recover_file(job: Job, *, cut: float, rounds: int) -> str:
     images = load_images(job.data)
     source = opened(job.path, job.factory, images, images.classes)
     damage = Damage.units(source.module, cut, rng=job.key.child("damage"))
-    walked = recover(source.module, source.see(images.x_train), damage=damage, rounds=rounds, rng=job.key)
+    x = source.see(images.x_train)
+    walked = recover(source.module, x, damage=damage, rounds=rounds, rng=job.key, checkpoint=job.place)
     return _told(job, source, images, walked, f"{100 * cut:g} % of the units lost", damage)
 
 
@@ -201,7 +216,10 @@ def learn_file(job: Job, *, past: str, stored: int, offset: int, steps: int) -> 
     source = opened(job.path, job.factory, new, max(old.classes, new.classes + offset))
     chosen = job.key.stream("stored").permutation(0, len(old.x_train))[:stored]
     kept, x = source.see(old.x_train[chosen]), source.see(new.x_train)
-    walked = second_task(source.module, kept, x, new.y_train + offset, steps=steps, rng=job.key)
+    y = new.y_train + offset
+    walked = second_task(source.module, kept, x, y, steps=steps, rng=job.key, checkpoint=job.place)
+    if not leads():
+        return ""
 
     def right(module: nn.Module) -> tuple[float, float]:
         first = accuracy(module, source.see(old.x_test), old.y_test)
@@ -240,6 +258,8 @@ def connect_files(job: Job, other: str | FilePath, *, steps: int) -> str:
     def wrong(module: nn.Module) -> float:
         return 100.0 - 100.0 * accuracy(module, test, images.y_test)
 
+    if not leads():
+        return ""
     heights = curve.scan(wrong)
     arrays = {
         f"{part}.{name}": value.detach().cpu().numpy()
@@ -256,7 +276,9 @@ def connect_files(job: Job, other: str | FilePath, *, steps: int) -> str:
 
 
 def _told(job: Job, source: Source, images: ImageSet, path: Path, what: str, damage: Damage | None) -> str:
-    """Save the path and its end, and say how it went."""
+    """Save the path and its end, and say how it went; of several processes the first one does."""
+    if not leads():
+        return ""
     x = source.see(images.x_test)
     along = scores_along(path, x, images.y_test)
     before = 100.0 * accuracy(source.module, x, images.y_test)
