@@ -31,8 +31,8 @@ from devnet.fip import (
     UnitLength,
 )
 from devnet.fip._traverse import advance, begun
-from devnet.study.bench_sheet import _in_process, peak_memory
 from devnet.study.claims import Answer, claims_of
+from devnet.study.processes import in_process, peak_memory
 from devnet.study.workers import one_thread
 from devnet.tasks.models import build
 
@@ -222,7 +222,7 @@ def memory(case: Case) -> list[float]:
     """Return the peak of a path over 1.15 times that of plain training plus one copy of the weights."""
     program = "from devnet.study.bench_fip import Case, peak\nprint(peak({!r}, {!r}))"
     weights = sum(p.numel() * p.element_size() for p in case.module.parameters())
-    ours, theirs = (_in_process(program.format(kind, case))[0][0] for kind in ("path", "plain"))
+    ours, theirs = (in_process(program.format(kind, case))[0][0] for kind in ("path", "plain"))
     return [ours / (1.15 * theirs + weights)]
 
 

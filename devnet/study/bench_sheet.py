@@ -8,16 +8,11 @@ threads by the clock.
 
 from __future__ import annotations
 
-import os
-import resource
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
@@ -31,6 +26,7 @@ from devnet.dynamics import plasticity
 from devnet.sheet import Sheet
 from devnet.spec import AdaptiveLeakySpec, CouplingSpec, DynamicsSpec, load_model
 from devnet.study.claims import Answer, claims_of
+from devnet.study.processes import in_process
 
 REPEATS = 5
 UNITS = 64
@@ -161,7 +157,8 @@ def _two_threads() -> list[float]:
 
 _MILLION = """
 from time import perf_counter
-from devnet.study.bench_sheet import REPEATS, _large, peak_memory
+from devnet.study.bench_sheet import REPEATS, _large
+from devnet.study.processes import peak_memory
 ours = _large(1_000_000, 2, 40)
 print(*[1 / ours.seconds_a_step(20, perf_counter) for _ in range(REPEATS)])
 print(peak_memory() / 2**30)
@@ -215,8 +212,8 @@ def _job(target: str, n: int, steps: int) -> list[float]:
     ratios: list[float] = []
     for _ in range(REPEATS):
         with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as cache:
-            theirs = _in_process(_BRIAN2_JOB.format(target=target, folder=folder, n=n, steps=steps))[0][0]
-            ratios.append(theirs / _in_process(_JOB.format(n=n, steps=steps), cache)[0][0])
+            theirs = in_process(_BRIAN2_JOB.format(target=target, folder=folder, n=n, steps=steps))[0][0]
+            ratios.append(theirs / in_process(_JOB.format(n=n, steps=steps), cache)[0][0])
     return ratios
 
 
@@ -228,26 +225,6 @@ def _on_gpu(n: int, steps: int) -> list[float]:
         cpu.seconds_a_step(steps, perf_counter) / gpu.seconds_a_step(steps, perf_counter)
         for _ in range(REPEATS)
     ]
-
-
-def peak_memory() -> int:
-    """Return the peak memory of this process in bytes."""
-    status = Path("/proc/self/status")
-    if status.exists():  # getrusage would count what the parent held when it forked
-        line = next(line for line in status.read_text("utf-8").splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
-
-
-def _in_process(program: str, cache: str | None = None) -> list[list[float]]:
-    """Run a program in a fresh process and return the numbers it printed, line by line."""
-    environment = dict(os.environ)
-    if cache is not None:
-        environment["NUMBA_CACHE_DIR"] = cache
-    done = subprocess.run(  # noqa: S603  # our own program, no shell
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True, env=environment
-    )
-    return [[float(word) for word in line.split()] for line in done.stdout.splitlines()]
 
 
 def bench_sheet() -> dict[str, Answer]:
@@ -277,11 +254,11 @@ def bench_sheet() -> dict[str, Answer]:
         answer("g19_learning", _g19_learning)
         answer("floor_6400", lambda: _floor(6400))
         million: list[list[float]] = []
-        answer("million_speed", lambda: million.extend(_in_process(_MILLION)) or million[0])
+        answer("million_speed", lambda: million.extend(in_process(_MILLION)) or million[0])
         answer("million_memory", lambda: million[1])
         answer("scaling", _scaling)
-        answer("first_call", lambda: _in_process(_FIRST, cache)[0])
-        answer("later_call", lambda: [_in_process(_FIRST, cache)[0][0] for _ in range(REPEATS)])
+        answer("first_call", lambda: in_process(_FIRST, cache)[0])
+        answer("later_call", lambda: [in_process(_FIRST, cache)[0][0] for _ in range(REPEATS)])
         answer("two_threads", _two_threads)
         for target in ("numpy", "cython", "standalone"):
             answer(f"job_{target}", partial(_job, target, 6400, 2000))

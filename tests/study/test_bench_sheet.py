@@ -39,8 +39,8 @@ def test_large_sheets_give_the_same_bits_on_two_threads():
 
 
 def test_a_fresh_process_reports_numbers_line_by_line():
-    program = "from devnet.study.bench_sheet import peak_memory\nprint(1, 2)\nprint(peak_memory())"
-    first, (memory,) = bench._in_process(program)
+    program = "from devnet.study.processes import peak_memory\nprint(1, 2)\nprint(peak_memory())"
+    first, (memory,) = bench.in_process(program)
     assert first == [1, 2]
     assert 2**24 < memory < 2**33
 
@@ -52,7 +52,7 @@ def test_whole_jobs_run_in_processes_of_their_own(monkeypatch, tmp_path):
     assert bench._job("numpy", 400, 200)[0] > 0
     if any(shutil.which(name) for name in ("g++", "clang++")):
         program = bench._BRIAN2_JOB.format(target="standalone", folder=str(tmp_path), n=400, steps=200)
-        assert bench._in_process(program)[0][0] > 0
+        assert bench.in_process(program)[0][0] > 0
 
 
 def test_every_stretch_is_the_same():
@@ -82,5 +82,5 @@ def test_every_claim_gets_an_answer(monkeypatch):
     )
     for name in (*names, "_on_gpu"):
         monkeypatch.setattr(bench, name, lambda *_: [1.0])
-    monkeypatch.setattr(bench, "_in_process", lambda *_: [[1.0], [2.0]])
+    monkeypatch.setattr(bench, "in_process", lambda *_: [[1.0], [2.0]])
     assert set(bench.bench_sheet()) == set(claims_of("sheet"))
