@@ -3,13 +3,13 @@
 from devnet.io._lock import locked as locked
 from devnet.io.checkpoints import EVERY as EVERY
 from devnet.io.checkpoints import Checkpoints as Checkpoints
+from devnet.io.contents import artefacts as artefacts
+from devnet.io.contents import read_run as read_run
+from devnet.io.contents import verify as verify
 from devnet.io.nouns import load as load
 from devnet.io.nouns import save as save
 from devnet.io.records import read_json as read_json
 from devnet.io.runs import RunFolder as RunFolder
-from devnet.io.runs import artefacts as artefacts
-from devnet.io.runs import read_run as read_run
-from devnet.io.runs import verify as verify
 from devnet.io.tensors import library_version as library_version
 from devnet.io.tensors import read_tensors as read_tensors
 from devnet.io.tensors import write_tensors as write_tensors

@@ -20,17 +20,18 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from devnet._core.errors import BusyError, ConfigError, CorruptFileError, StorageError
 from devnet.io import _lock
 from devnet.io._difference import first_difference
 from devnet.io.checkpoints import EVERY
+from devnet.io.contents import check_run, files_of, read_run, read_stage, verify
 from devnet.io.records import read_record, write_record
-from devnet.io.stages import PLACE, SCHEMA, Stage, begin, check_names
+from devnet.io.stages import PLACE, SCHEMA, Stage, begin
 from devnet.io.tensors import library_version, read_tensors
 from devnet.io.writer import TEMPORARY, digest, make_folder, write_text
-from devnet.spec import ModelSpec, dump_model, parse_model
+from devnet.spec import ModelSpec, dump_model
 
 _LEFT_BEHIND = re.compile(rf"\..*\.[0-9a-f]{{12}}{re.escape(TEMPORARY)}", re.DOTALL)
 
@@ -102,8 +103,7 @@ class RunFolder:
             BusyError: Another process writes there.
         """
         path = Path(path)
-        if not (path / "run.json").is_file():
-            raise ConfigError("run", str(path), "a folder that devnet run wrote")
+        check_run(path)
         with _lock.locked(path):
             yield cls(path)
 
@@ -115,7 +115,7 @@ class RunFolder:
                 return
             if _work(self.path) < EVERY:  # a corrected model may take a folder in which nothing much was made
                 _drop_beginnings(self.path)
-            if set(_artefacts(self.path)) - {config.name, settings.name}:
+            if set(files_of(self.path)) - {config.name, settings.name}:
                 field, old, new = found
                 raise BusyError(
                     f"{self.path}: holds another run: {field} is {old} there and {new} here; "
@@ -152,30 +152,8 @@ class RunFolder:
             return False
 
     def record(self, name: str) -> dict[str, Any]:
-        """Return what a finished stage left: ``numbers``, ``files``, ``after``, and ``times``.
-
-        Args:
-            name: The stage.
-
-        Returns:
-            The content of its ``stage.json``, and of ``times.json`` under ``times``.
-
-        Raises:
-            ConfigError: The stage is not finished.
-            CorruptFileError: The record is damaged.
-        """
-        path = self.path / name / "stage.json"
-        record = read_record(path)
-        wanted = {"schema": int, "numbers": dict, "files": dict, "after": dict}
-        if set(record) != set(wanted) or not all(
-            isinstance(record[key], kind) for key, kind in wanted.items()
-        ):
-            raise CorruptFileError(f"{path}: not a stage record of this devnet")
-        check_names(path, record["files"])
-        try:
-            return record | {"times": read_record(path.with_name("times.json"))}
-        except ConfigError:
-            raise CorruptFileError(f"{path.with_name('times.json')}: missing") from None
+        """Return what a finished stage left; see ``devnet.io.contents.read_stage``."""
+        return read_stage(self.path, name)
 
     @contextmanager
     def stage(self, name: str, after: Sequence[str] = ()) -> Generator[Stage]:
@@ -225,7 +203,7 @@ class RunFolder:
         shutil.rmtree(self.path / PLACE, ignore_errors=True)
         files = {
             name: {"bytes": (self.path / name).stat().st_size, "sha256": digest(self.path / name)}
-            for name in _artefacts(self.path)
+            for name in files_of(self.path)
         }
         made = [
             name for stage in repeatable for name in (*self.record(stage)["files"], f"{stage}/stage.json")
@@ -234,113 +212,9 @@ class RunFolder:
         write_record(self.path / "manifest.json", {"schema": SCHEMA, "files": files, "artefacts": artefacts})
 
 
-def read_run(path: str | Path) -> tuple[ModelSpec, dict[str, Any]]:
-    """Return which run a folder holds.
-
-    Args:
-        path: The run folder.
-
-    Returns:
-        The model, and the content of ``run.json``.
-
-    Raises:
-        ConfigError: It is no run folder.
-        CorruptFileError: Its configuration is damaged.
-    """
-    path = Path(path)
-    if not (path / "run.json").is_file():
-        raise ConfigError("run", str(path), "a folder that devnet run wrote")
-    record, config = read_record(path / "run.json"), path / "config.toml"
-    try:
-        return parse_model(config.read_text(encoding="utf-8"), where=str(config)), record
-    except (OSError, UnicodeDecodeError, ConfigError) as error:
-        raise CorruptFileError(f"{config}: cannot be read back ({error})") from None
-
-
 def busy(path: str | Path) -> bool:
     """Say whether a process is at work in a run folder at this moment."""
     return _lock.held(Path(path))
-
-
-def artefacts(path: str | Path) -> dict[str, str]:
-    """Return SHA-256 by name of what a finished run declares to be a function of its model and key.
-
-    Args:
-        path: The run folder.
-
-    Returns:
-        Digests by file name; two runs of the same model and key have the same.
-
-    Raises:
-        ConfigError: The run is not finished.
-        CorruptFileError: The manifest is damaged or declares nothing.
-    """
-    place = Path(path) / "manifest.json"
-    manifest = read_record(place)
-    try:
-        found = {str(name): str(manifest["files"][name]["sha256"]) for name in manifest["artefacts"]}
-    except (KeyError, TypeError):
-        found = {}
-    if not found:
-        raise CorruptFileError(f"{place}: damaged, or declares no artefacts")
-    return found
-
-
-def verify(path: str | Path) -> int:
-    """Check every file of a run folder against its digest: by the manifest, or before a run is finished by its records.
-
-    Args:
-        path: The run folder.
-
-    Returns:
-        How many files were checked.
-
-    Raises:
-        ConfigError: It is no run folder.
-        CorruptFileError: A record is damaged or empty, or files are missing, changed or new; all are named.
-    """
-    path = Path(path)
-    if not (path / "manifest.json").exists():
-        return _verify_unfinished(path)
-    manifest = read_record(path / "manifest.json")
-    files: Any = manifest.get("files")
-    if manifest.get("schema") != SCHEMA or not isinstance(files, dict) or not files:
-        raise CorruptFileError(f"{path / 'manifest.json'}: empty, or not a manifest of this devnet")
-    listed = check_names(path / "manifest.json", cast("dict[str, Any]", files))
-    problems = [f"{path / name}: not in the manifest" for name in sorted(set(_artefacts(path)) - set(listed))]
-    sums = {
-        name: cast("dict[str, Any]", e).get("sha256") if isinstance(e, dict) else None
-        for name, e in listed.items()
-    }
-    return _checked(path, sums, problems)
-
-
-def _verify_unfinished(path: Path) -> int:
-    read_run(path)
-    problems: list[str] = []
-    sums: dict[str, Any] = {}
-    run, count = RunFolder(path), 2
-    for record in sorted(path.glob("*/stage.json")):
-        sums |= run.record(record.parent.name)["files"]
-        count += 1
-    for file in sorted((path / PLACE).rglob("*.safetensors")):
-        count += 1
-        try:
-            read_tensors(file)
-        except CorruptFileError as error:
-            problems.append(str(error))
-    return count + _checked(path, sums, problems)
-
-
-def _checked(path: Path, sums: dict[str, Any], problems: list[str]) -> int:
-    for name, sha in sums.items():
-        if not (path / name).is_file():
-            problems.append(f"{path / name}: missing")
-        elif digest(path / name) != sha:
-            problems.append(f"{path / name}: does not match its SHA-256")
-    if problems:
-        raise CorruptFileError("\n".join(problems))
-    return len(sums)
 
 
 def _work(path: Path) -> float:
@@ -381,15 +255,3 @@ def _drop_temporaries(path: Path) -> None:
         if _LEFT_BEHIND.fullmatch(file.name):
             with suppress(OSError):
                 file.unlink()
-
-
-def _artefacts(path: Path) -> list[str]:
-    skip = {"manifest.json", _lock.NAME}
-    return sorted(
-        name
-        for file in path.rglob("*")
-        if file.is_file()
-        and (name := file.relative_to(path).as_posix()) not in skip
-        and not name.startswith(f"{PLACE}/")
-        and not name.endswith(".tmp")
-    )
