@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, final
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from devnet._core.errors import ConfigError, DevnetError
+from devnet._core.errors import ConfigError, HealthError
+from devnet._core.progress import task
 from devnet.growth import grow
 from devnet.io import library_version
 from devnet.live.player import SLIDERS, Player, Setting
@@ -52,7 +54,12 @@ def playground(model: str | ModelSpec, *, rng: Any = None) -> Site:
     )
     start = Setting(sheet, dynamics, learning, sheet.key.child("play"))
     table = {"sheet": sheet_part(sheet).compressed(), "setup": _setup(start).compressed()}
-    Player(start).advance(0)  # compiles what is not compiled yet, before anyone waits
+    with task("compile", 2) as tick:  # what is not compiled yet, half a minute of it: before anyone waits
+        first = Player(start)
+        for learning in (False, True):
+            first.learn(learning)
+            first.advance(0)
+            tick()
     players: list[WebSocket] = []
 
     async def stream(socket: WebSocket) -> None:
@@ -104,34 +111,27 @@ def _value(dynamics: DynamicsSpec, name: str) -> float:
 async def _stream(socket: WebSocket, player: Player) -> None:
     """Send pictures until the page goes away, and do what it asks in between."""
     await socket.accept()
-    asked: asyncio.Queue[str | None] = asyncio.Queue()
+    wishes = _Wishes()
 
     async def listen() -> None:
-        try:
-            while True:
-                asked.put_nowait(await socket.receive_text())
-        except (WebSocketDisconnect, RuntimeError, KeyError):
-            asked.put_nowait(None)
+        while (message := await socket.receive())["type"] == "websocket.receive":
+            try:
+                wishes.add(message.get("text") or "", player)
+            except (ConfigError, ValueError, RecursionError) as error:
+                await socket.send_json({"error": str(error)})
 
-    listener = asyncio.create_task(listen())
-    version, shown = 0, 0.0
-    try:
+    async def show() -> None:
+        shown = 0.0
         while True:
             begun = time.perf_counter()
-            wishes = [asked.get_nowait() for _ in range(asked.qsize())]
-            if None in wishes:
-                return
             try:
-                version = await asyncio.to_thread(
-                    _obey, player, [w for w in wishes if w is not None], version
-                )
-            except (ConfigError, ValueError) as error:
-                await socket.send_text(json.dumps({"error": str(error)}))
-            try:
-                part = await asyncio.to_thread(player.advance, version)
-            except DevnetError as error:
-                await socket.send_text(json.dumps({"error": f"{error}; started again"}))
+                part = await asyncio.to_thread(_picture, player, wishes.take())
+            except ConfigError as error:
+                await socket.send_json({"error": str(error)})
+                continue
+            except HealthError as error:
                 player.again()
+                await socket.send_json({"error": f"{error}; started again", "again": True})
                 continue
             await socket.send_bytes(part.packed())
             if player.learning and begun - shown > WEIGHTS_EVERY:
@@ -139,27 +139,66 @@ async def _stream(socket: WebSocket, player: Player) -> None:
                 if (weights := await asyncio.to_thread(player.weights)) is not None:
                     await socket.send_bytes(weights.packed())
             await asyncio.sleep(max(0.0, 1.0 / PICTURES - (time.perf_counter() - begun)))
-    except (WebSocketDisconnect, RuntimeError):
+
+    listening, showing = asyncio.create_task(listen()), asyncio.create_task(show())
+    try:
+        await asyncio.wait((listening, showing), return_when=asyncio.FIRST_COMPLETED)
+        if (
+            not listening.done()
+        ):  # the page is there still: pictures ended by an error, which must not pass in silence
+            await showing
+    except WebSocketDisconnect:
         return
     finally:
-        listener.cancel()
+        listening.cancel()
+        showing.cancel()
 
 
-def _obey(player: Player, wishes: list[str], version: int) -> int:
-    """Do what a page asked for since the last picture, a slider's last place only; return the number of its last change."""
-    values: dict[str, Any] = {}
-    for text in wishes:
+@final
+@dataclass
+class _Wishes:
+    """What a page asked for since the last picture: of the places of a slider the last."""
+
+    version: int = 0
+    again: bool = False
+    learn: bool | None = None
+    values: dict[str, float] = field(default_factory=dict)
+
+    def add(self, text: str, player: Player) -> None:
+        """Take a message in, or refuse all of it.
+
+        Args:
+            text: An object in JSON.
+            player: Whose sliders it may move.
+
+        Raises:
+            ConfigError: No such slider, a value out of its range, or a version that is no number of a change.
+        """
         wish = json.loads(text)
-        number = wish.get("version", version) if isinstance(wish, dict) else None
+        number = wish.get("version", self.version) if isinstance(wish, dict) else None
         if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < 1 << 31:
             raise ConfigError("message", text[:60], "an object whose version is a whole number")
-        version = number
+        values = player.checked(wish.get("set", {}))
+        self.version = number
         if wish.get("again") is True:
-            values.clear()
-            player.again()
+            self.again, self.learn, self.values = True, None, {}
         if "learn" in wish:
-            player.learn(wish["learn"] is True)
-        values |= player.checked(wish.get("set", {}))
-    if values:
-        player.change(values)
-    return version
+            self.learn = wish["learn"] is True
+        self.values |= values
+
+    def take(self) -> _Wishes:
+        """Return what is asked for, and begin anew."""
+        taken = replace(self)
+        self.again, self.learn, self.values = False, None, {}
+        return taken
+
+
+def _picture(player: Player, wishes: _Wishes) -> Part:
+    """Do what a page asked for, and take the steps of a picture, which holds the number of the last change."""
+    if wishes.again:
+        player.again()
+    if wishes.learn is not None:
+        player.learn(wishes.learn)
+    if wishes.values:
+        player.change(wishes.values)
+    return player.advance(wishes.version)

@@ -111,7 +111,7 @@ def serve(site: Site, *, port: int = 0, ready: Callable[[str], None]) -> None:
         server = uvicorn.Server(
             uvicorn.Config(
                 site.app(taken, token),
-                log_level="critical",
+                log_level="error",
                 lifespan="off",
                 server_header=False,
                 ws_max_size=_MOST_TEXT,

@@ -184,7 +184,7 @@ def spike_arrays(active: Int[np.ndarray, " steps"], cell: Int[np.ndarray, " K"])
 
 
 def wiring_part(wiring: Wiring) -> Part:
-    """Return weights at the times at which they were kept, as 256 levels of each unit's largest."""
+    """Return weights at the times at which they were kept, as 64 levels of each unit's largest."""
     steps, weights = times(wiring)
     room = max(1, MOST_WEIGHTS // (len(steps) * wiring.sheet.n))
     unit = np.unique(np.linspace(0, wiring.units - 1, min(room, wiring.units)).astype(np.int64))
@@ -229,9 +229,15 @@ def most_shown(sheet: Sheet) -> int:
 
 
 def levels(weights: Float[np.ndarray, "n M"]) -> UInt8[np.ndarray, "M n"]:
-    """Return weights over each unit's largest in 256 levels: 128 and more means half of the largest and more."""
+    """Return weights over each unit's largest in 64 levels, times 4: 128 and more means half of the largest and more.
+
+    Those are the steps of the page's threshold. Below a sixteenth, the lowest, nothing is shown, so that the rest is 0
+    and the whole packs well.
+    """
     largest = np.maximum(weights.max(axis=0), np.finfo(np.float64).tiny)
-    return np.minimum(255, 256.0 * (weights / largest)).astype(np.uint8).T.copy()
+    level = np.minimum(63, 64.0 * (weights / largest)).astype(np.uint8)
+    level[level < 64 // 16] = 0
+    return (4 * level).T.copy()
 
 
 def paths_part(paths: Mapping[str, WayPoints]) -> Part:

@@ -7,8 +7,14 @@ import itertools
 import numpy as np
 import pytest
 
+from devnet._core.random import Key
+from devnet.sheet import Recording, Sheet, Wiring
+
 pytestmark = pytest.mark.browser
 
+FRAME = 8.0
+"""Milliseconds of JavaScript of a frame."""
+NOUNS = ("grow", "simulate", "organize")
 BEGIN = {"growth": 0, "waves": 1000, "pools": 2000, "end": 3000}
 
 
@@ -169,6 +175,52 @@ def test_every_control_has_a_name_and_every_picture_words(opened):
     )
     assert nameless == []
     assert opened.ask("document.querySelectorAll('.chart').length") == 3
+
+
+def test_frames_are_short_at_ten_thousand_cells(tab, small, fill, tmp_path, monkeypatch):
+    from devnet.viz import report
+
+    n, m, steps = 10_000, 24, 400
+    place = 40 * Key(1).stream("places").uniform(0, 2 * n).reshape(n, 2)
+    sheet = Sheet(
+        model=small, key=Key(2), positions=place, parent=np.arange(n) - 1, born=np.arange(n) // 100,
+        unit_parent=np.arange(m), emitted=np.full(m, 110), unit_height=np.full(m, 0.8), sweeps=220,
+    )  # fmt: skip
+    fire = [np.flatnonzero(np.abs(place[:, 0] - 0.1 * step) < 0.5) for step in range(steps)]
+    recording = Recording(
+        sheet=sheet, dynamics=small.dynamics["rate_map"], key=Key(3), backend="none", field="exact", steps=steps,
+        time=np.concatenate([np.full(len(cells), step) for step, cells in enumerate(fire)]), cell=np.concatenate(fire),
+    )  # fmt: skip
+    pools = np.exp(-((place[:, None] - place[:m]) ** 2).sum(axis=2) / 20)
+    early = [(share + (1 - share) * pools).astype(np.float32) for share in (1.0, 0.8, 0.5, 0.1)]
+    wiring = Wiring(
+        sheet=sheet, learning=small.learning["rate_map"], dynamics=recording.dynamics, key=Key(4), backend="none",
+        field="exact", activity="waves", steps=5000, weights=pools, initial_weights=early[0].astype(float),
+        thresholds=np.zeros(m), wins=np.full(m, 9), late_wins=np.full(m, 3),
+        snapshot_steps=np.arange(1, 5) * 1000, snapshots=np.stack(early),
+    )  # fmt: skip
+    monkeypatch.setattr(report, "pictures", lambda run: iter(()))
+    page = report.write_report(fill(tmp_path / "run", (sheet, recording, wiring), stages=NOUNS))
+    tab.open(page.as_uri())
+    debugger = tab.context.new_cdp_session(tab.page)
+    debugger.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def spent():
+        """Milliseconds of processor time of the page's thread so far."""
+        return (
+            1e3
+            * {m["name"]: m["value"] for m in debugger.send("Performance.getMetrics")["metrics"]}[
+                "TaskDuration"
+            ]
+        )
+
+    for chapter in ("growth", "waves", "pools"):
+        frames = []
+        for share in 0.618 * np.arange(30) % 1:  # jumps: each frame of the pools takes other weights up
+            before = spent()
+            tab.ask(f"devnet.story.value = {BEGIN[chapter] + 1000 * share}; devnet.story.show()")
+            frames.append(spent() - before)
+        assert sorted(frames)[26] <= FRAME, chapter  # nine in ten: memory is cleared now and then
 
 
 def test_a_name_that_is_a_script_stays_a_name(tab, nouns, fill, tmp_path, monkeypatch):

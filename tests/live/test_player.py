@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 
@@ -11,12 +12,12 @@ pytest.importorskip("uvicorn", reason="the extra live is not installed")
 
 import numpy as np
 
-from devnet._core.errors import ConfigError
+from devnet._core.errors import ConfigError, HealthError
 from devnet.backends.coupling import Coupling
 from devnet.growth import grow
 from devnet.live import playing
 from devnet.live.player import LEARNING_STEPS, SLIDERS, STEPS, Player, Setting
-from devnet.live.playing import _obey, playground
+from devnet.live.playing import _Wishes, playground
 from devnet.spec import load_model
 from devnet.waves import simulate
 
@@ -96,7 +97,7 @@ def test_pools_form_when_they_are_let(player, start):
         assert len(player.advance(0).arrays["count"]) == LEARNING_STEPS
     shares = player.weights().arrays["share"]
     assert shares.shape == (start.sheet.m, start.sheet.n)
-    assert shares.max() == 255
+    assert shares.max() == 252
     assert (shares >= 128).mean() < 0.6
     player.learn(False)
     held = player.weights().arrays["share"]
@@ -126,27 +127,109 @@ def test_pools_form_when_they_are_let(player, start):
 )
 def test_what_no_slider_sends_is_refused(player, wish):
     with pytest.raises(ConfigError):
-        _obey(player, [json.dumps(wish)], 0)
+        _Wishes().add(json.dumps(wish), player)
 
 
 def test_text_that_is_no_json_is_refused(player):
     with pytest.raises(ValueError, match="Expecting"):
-        _obey(player, ["{"], 0)
+        _Wishes().add("{", player)
     with pytest.raises(ConfigError, match="noise"):
-        _obey(player, ['{"set": {"noise": NaN}}'], 0)
+        _Wishes().add('{"set": {"noise": NaN}}', player)
 
 
 def test_of_many_places_of_a_slider_the_last_counts(player):
-    wishes = [json.dumps({"set": {"noise": value}, "version": k}) for k, value in enumerate((1.0, 3.0, 2.0))]
-    assert _obey(player, wishes, 0) == 2
+    wishes = _Wishes()
+    for number, value in enumerate((1.0, 3.0, 2.0)):
+        wishes.add(json.dumps({"set": {"noise": value}, "version": number}), player)
+    with pytest.raises(ConfigError):
+        wishes.add('{"set": {"noise": 99}, "version": 3}', player)  # refused whole, and nothing else with it
+    assert playing._picture(player, wishes.take()).meta["version"] == 2
     assert player._dynamics.noise == 2.0
+    assert wishes.take().values == {}
+
+
+def test_starting_again_forgets_what_was_asked_before(player, start):
+    wishes = _Wishes()
+    for wish in ({"set": {"noise": 5.0}}, {"learn": True}, {"again": True}, {"set": {"h": 1.0}}):
+        wishes.add(json.dumps(wish), player)
+    playing._picture(player, wishes.take())
+    assert (player._dynamics.noise, player._dynamics.h) == (start.dynamics.noise, 1.0)
+    assert not player.learning
 
 
 def test_a_ring_that_crosses_the_other_is_refused_and_nothing_changes(player):
     before = player._dynamics
     with pytest.raises(ConfigError, match="r_o"):
-        _obey(player, ['{"set": {"r_i": 8.0, "r_o": 2.0}}'], 0)
+        player.change({"r_i": 8.0, "r_o": 2.0})
     assert player._dynamics == before
+
+
+class Page:
+    """A WebSocket whose other end is the test."""
+
+    def __init__(self, *messages):
+        self.messages, self.got, self.wake = list(messages), [], asyncio.Event()
+
+    async def accept(self):
+        pass
+
+    async def receive(self):
+        while not self.messages:
+            await self.wake.wait()
+            self.wake.clear()
+        return {"type": "websocket.receive"} | self.messages.pop(0)
+
+    async def send_bytes(self, data):
+        size = int.from_bytes(data[:4], "little")
+        self.got.append(json.loads(data[4 : 4 + size])["meta"])
+        if len(self.got) == 40:
+            self.messages.append({"type": "websocket.disconnect"})
+            self.wake.set()
+
+    async def send_json(self, data):
+        self.got.append(data)
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[" * 4000, '{"set": {"noise": 99}}', '{"set": {"r_i": 8, "r_o": 2}}', None]
+)
+def test_pictures_go_on_after_a_message_that_is_refused(player, text):
+    page = Page({"text": text} if text else {"bytes": b"1"}, {"text": '{"set": {"noise": 2}, "version": 7}'})
+    asyncio.run(playing._stream(page, player))
+    assert sum("error" in one for one in page.got) == 1
+    if text != '{"set": {"r_i": 8, "r_o": 2}}':  # which comes with the other in one picture
+        assert player._dynamics.noise == 2.0
+    assert page.got[-1]["version"] == 7
+
+
+def test_a_sheet_that_leaves_the_finite_numbers_starts_again_and_the_page_is_told(player, monkeypatch):
+    whole, calls = player.advance, iter([None, HealthError("x is nan")])
+
+    def advance(version):
+        if (error := next(calls, None)) is not None:
+            raise error
+        return whole(version)
+
+    monkeypatch.setattr(player, "advance", advance)
+    page = Page()
+    asyncio.run(playing._stream(page, player))
+    assert [one["error"] for one in page.got if one.get("again")] == ["x is nan; started again"]
+    assert [one["step"] for one in page.got if "step" in one][:3] == [0, 0, STEPS]
+
+
+def test_an_error_of_ours_does_not_pass_in_silence(player, monkeypatch):
+    monkeypatch.setattr(player, "advance", lambda version: {}["no key"])
+    with pytest.raises(KeyError):
+        asyncio.run(playing._stream(Page(), player))
+
+
+def test_all_is_compiled_before_the_first_page(start, monkeypatch):
+    took = []
+    whole = Player.advance
+    monkeypatch.setattr(Player, "advance", lambda self, v: (took.append(self.learning), whole(self, v))[1])
+    monkeypatch.setattr(playing, "grow", lambda spec, rng: start.sheet)
+    playground("raghavan2019_grown_pooling/small")
+    assert took == [False, True]  # kernels that learn are others
 
 
 def test_sliders_hold_the_start_of_each_form():

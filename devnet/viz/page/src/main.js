@@ -92,6 +92,7 @@ function tell() { // the words that follow the time
 
 let before = 0;
 function frame(now) {
+  requestAnimationFrame(frame); // first: whatever goes wrong in one frame, the next comes
   const start = performance.now();
   const seconds = Math.min(0.1, (now - before) / 1000);
   before = now;
@@ -101,7 +102,6 @@ function frame(now) {
   if (app.playing) tell();
   cursors();
   frames[app.frames++ % frames.length] = performance.now() - start;
-  requestAnimationFrame(frame);
 }
 
 let cursor = "";

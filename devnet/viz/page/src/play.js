@@ -18,14 +18,23 @@ export async function play(app) {
   let step = -1, sweep = 0, learned = null;
   const sent = new Map();
   const active = [new Float64Array(KEEP), new Float64Array(KEEP)];
-  const queue = [];
   const socket = new WebSocket(`ws://${location.host}/stream`);
   socket.binaryType = "arraybuffer";
-  socket.onmessage = ({ data }) => {
-    if (typeof data === "string") { $("status").textContent = JSON.parse(data).error; return; }
-    queue.push(unpack(data));
+  socket.onmessage = ({ data }) => { // taken in at once: a tab in the background draws no frames, and nothing may pile up
+    if (typeof data === "string") {
+      const { error, again } = JSON.parse(data);
+      $("status").textContent = error;
+      if (again) reset();
+    } else {
+      const part = unpack(data);
+      (part.meta.kind === "weights" ? weights : spikes)(part);
+    }
   };
-  socket.onclose = () => { $("status").textContent = "The server has stopped. Start `devnet play` again to go on."; app.closed = true; };
+  socket.onclose = () => {
+    $("status").textContent = step < 0 ? "The server takes no more pages: close one that plays, and load this one again."
+      : "The server has stopped. Start `devnet play` again to go on.";
+    app.closed = true;
+  };
 
   const sliders = $("sliders");
   for (const { name, title, low, high, by, value, help } of setup.sliders) {
@@ -36,41 +45,45 @@ export async function play(app) {
     const told = Object.assign(document.createElement("output"), { id: `told-${name}`, textContent: value });
     const note = Object.assign(document.createElement("small"), { textContent: help });
     input.addEventListener("input", () => {
-      told.textContent = input.value;
-      if (!$("set-r_o") || name !== "r_i" || Number(input.value) <= Number($("set-r_o").value)) send({ [name]: Number(input.value) });
-      else { // the ring of excitation lies inside
-        $("set-r_o").value = $("told-r_o").textContent = input.value;
-        send({ r_i: Number(input.value), r_o: Number(input.value) });
-      }
+      const set = { [name]: Number(input.value) };
+      const other = { r_i: "r_o", r_o: "r_i" }[name]; // excitation ends where inhibition begins or before: one moves the other
+      if (other && Number($("set-r_i").value) > Number($("set-r_o").value)) set[other] = set[name];
+      place(set);
+      send({ set });
     });
     const row = document.createElement("div");
     row.className = "slider";
     row.append(label, input, told, note);
     sliders.append(row);
   }
-  function send(set) {
+  function place(values) {
+    for (const [name, value] of Object.entries(values)) $(`set-${name}`).value = $(`told-${name}`).textContent = value;
+  }
+  function send(wish) {
+    if (socket.readyState !== WebSocket.OPEN) return;
+    $("status").textContent = "";
     app.versions.sent += 1;
     sent.set(app.versions.sent, performance.now());
-    socket.send(JSON.stringify({ set, version: app.versions.sent }));
+    socket.send(JSON.stringify({ ...wish, version: app.versions.sent }));
   }
 
-  $("learn").addEventListener("click", () => {
-    const on = $("learn").getAttribute("aria-pressed") !== "true";
+  function learning(on) {
     $("learn").setAttribute("aria-pressed", String(on));
     $("learn").textContent = on ? "Stop learning" : "Let pools form";
-    socket.send(JSON.stringify({ learn: on }));
+  }
+  $("learn").addEventListener("click", () => {
+    const on = $("learn").getAttribute("aria-pressed") !== "true";
+    learning(on);
+    send({ learn: on });
   });
-  $("again").addEventListener("click", () => {
-    for (const { name, value } of setup.sliders) { $(`set-${name}`).value = value; $(`told-${name}`).textContent = value; }
+  function reset() {
+    place(Object.fromEntries(setup.sliders.map(({ name, value }) => [name, value])));
+    learning(false);
     learned = null;
     delete story.parts.wiring;
     app.scene.lines.visible = app.scene.picked.visible = false;
-    $("learn").setAttribute("aria-pressed", "false");
-    $("learn").textContent = "Let pools form";
-    app.versions.sent += 1;
-    sent.set(app.versions.sent, performance.now());
-    socket.send(JSON.stringify({ again: true, version: app.versions.sent }));
-  });
+  }
+  $("again").addEventListener("click", () => { reset(); send({ again: true }); });
 
   const box = panel($("panels"), "waves", "Active cells", `The last ${KEEP} steps.`);
   const plot = chart(box, {
@@ -89,11 +102,7 @@ export async function play(app) {
     });
     app.scene.fired.needsUpdate = true;
     app.scene.fresh = true;
-    const version = part.meta.version;
-    if (version > app.versions.seen) {
-      for (const [v, when] of sent) if (v <= version) { if (v === version) app.latencies.push(performance.now() - when); sent.delete(v); }
-      app.versions.seen = version;
-    }
+    app.versions.seen = part.meta.version;
   }
 
   function weights(part) {
@@ -103,7 +112,7 @@ export async function play(app) {
     part.version = part.meta.step;
     learned = part.meta;
     if (first) story.put("wiring", part);
-    else { Object.assign(story.parts.wiring, part); story.seen.low = undefined; story.seen.paint = null; }
+    else { Object.assign(story.parts.wiring, part); story.ends = null; story.seen.low = undefined; story.seen.paint = null; }
   }
 
   let drawn = 0;
@@ -112,7 +121,6 @@ export async function play(app) {
   app.stream = {
     frame() {
       const { scene } = app;
-      for (const part of queue.splice(0)) (part.meta.kind === "weights" ? weights : spikes)(part);
       sweep = growth.done ? 1e6 : sweep + 1.6;
       if (sweep > story.parts.sheet.meta.sweeps) growth.done = true;
       story.value = story.wiring ? story.begin("pools") + 1 : 0;
@@ -121,6 +129,11 @@ export async function play(app) {
       scene.time(sweep, Math.max(step, 0), 5);
       scene.draw();
       const now = performance.now();
+      for (const [version, when] of sent) { // the wave that answers is drawn
+        if (version > app.versions.seen) break;
+        app.latencies.push(now - when);
+        sent.delete(version);
+      }
       if (now - drawn > 150 && step >= 0) {
         drawn = now;
         const from = active[0].findIndex((s, i) => i === 0 ? s > 0 : s > active[0][i - 1]);

@@ -92,14 +92,14 @@ export class SheetScene {
     this.unitTop = (j) => LIFT * this.sheet.unit_height[j];
     this.scratch = new Vector3();
     this.fresh = true;
+    if (this.m) this.connect(this.lines, [0], [0], () => {});
     this.warm();
     this.controls.addEventListener("change", () => { this.fresh = true; });
   }
 
-  warm() { // drivers compile a program when it first draws: now, not in the middle of the story
-    if (!this.m) return;
-    this.connect(this.lines, [0], [0], () => {});
+  warm() { // a program is compiled and an array uploaded when it is first drawn: now, not in the middle of the story
     this.resize();
+    this.lines.visible = this.lines.geometry.attributes.position !== undefined;
     this.renderer.render(this.scene, this.camera);
     this.lines.visible = false;
   }
@@ -188,10 +188,9 @@ export class SheetScene {
     this.fresh = true;
   }
 
-  weigh(lines, name, level) { // level(k): weight of the k-th connection, 0 to 255
+  weigh(lines, name, level) { // level: weight of each connection at each of its ends, 0 to 255
     const attribute = lines.geometry.getAttribute(name);
-    if (!attribute) return;
-    for (let k = 0; k < attribute.count / 2; k++) attribute.array[2 * k] = attribute.array[2 * k + 1] = level(k);
+    attribute.array = level;
     attribute.needsUpdate = true;
     this.fresh = true;
   }

@@ -28,7 +28,7 @@ export class Story {
       part.first = new Uint32Array(part.count.length + 1);
       part.count.forEach((k, i) => { part.first[i + 1] = part.first[i] + k; });
     }
-    if (id === "wiring") this.join();
+    if (id === "wiring") { this.ends = null; this.join(); }
     this.seen = {};
   }
 
@@ -83,10 +83,29 @@ export class Story {
     const units = new Uint32Array(count), cells = new Uint32Array(count);
     for (let k = 0; k < count; k++) { units[k] = unit[shown[Math.floor(k / n)]]; cells[k] = k % n; }
     scene.connect(scene.lines, units, cells, (k, tint, at) => tint.set(color.subarray(3 * Math.floor(k / n), 3 * Math.floor(k / n) + 3), at));
+    for (let k = 0; k < wiring.meta.time.length; k++) this.drawn(k);
+    scene.warm();
     this.seen = {};
   }
 
-  level(snapshot, k, i) { return this.wiring.share[(snapshot * this.wiring.unit.length + k) * this.scene.n + i]; }
+  // Levels of all cells' weights to the k-th unit that travelled, 0 to 252 of 256.
+  levels(snapshot, k) {
+    const { n } = this.scene, first = (snapshot * this.wiring.unit.length + k) * n;
+    return this.wiring.share.subarray(first, first + n);
+  }
+
+  // Levels of the connections that can be drawn, each at both of its ends, and how many reach each level. Made once: to
+  // take other weights up is then to hand over an array.
+  drawn(snapshot) {
+    this.ends ??= [];
+    return this.ends[snapshot] ??= (() => {
+      const { shown } = this.wiring, level = new Uint8Array(2 * this.scene.n * shown.length), reach = new Uint32Array(257);
+      let at = 0;
+      for (const k of shown) for (const w of this.levels(snapshot, k)) { level[at++] = level[at++] = w; reach[w] += 1; }
+      for (let w = 255; w >= 0; w--) reach[w] += reach[w + 1];
+      return { level, reach };
+    })();
+  }
 
   connections() {
     const { scene } = this, lines = scene.lines;
@@ -94,10 +113,9 @@ export class Story {
     if (lines.visible !== there) { lines.visible = there; scene.fresh = true; }
     if (!there) return;
     const [low, high, part] = this.between;
+    const ends = [this.drawn(low), this.drawn(high)];
     if (this.seen.low !== low) {
-      const { shown } = this.wiring, { n } = scene;
-      scene.weigh(lines, "before", (k) => this.level(low, shown[Math.floor(k / n)], k % n));
-      scene.weigh(lines, "after", (k) => this.level(high, shown[Math.floor(k / n)], k % n));
+      ["before", "after"].forEach((name, i) => scene.weigh(lines, name, ends[i].level));
       this.seen.low = low;
       this.seen.visible = null;
     }
@@ -105,9 +123,7 @@ export class Story {
     u.part.value = part;
     u.threshold.value = (256 * this.threshold - 0.5) / 255;
     if (this.seen.visible !== this.threshold) {
-      const a = lines.geometry.getAttribute("before").array, b = lines.geometry.getAttribute("after").array;
-      const bar = 256 * this.threshold, count = [0, 0];
-      for (let k = 0; k < a.length; k += 2) { count[0] += a[k] >= bar; count[1] += b[k] >= bar; }
+      const count = ends.map(({ reach }) => reach[Math.ceil(256 * this.threshold)]);
       this.seen.keep = count.map((c) => Math.min(1, MOST_DRAWN / (c + 1))); // of more lines a part tells as much
       this.seen.strength = count.map((c) => Math.min(0.5, Math.max(0.06, 700 / (c + 1))));
       this.seen.visible = this.threshold;
@@ -137,18 +153,17 @@ export class Story {
   }
 
   descent(cells) {
-    const clone = this.parts.sheet.clone;
-    for (let i = 0; i < clone.length; i++) cells.set([...CLONES[clone[i] % CLONES.length], 150], 4 * i);
+    this.parts.sheet.clone.forEach((clone, i) => cells.set(CLONES[clone % CLONES.length], 4 * i));
   }
 
   pools(cells, units, snapshot) {
     const { wiring, scene } = this, bar = 256 * this.threshold;
     const best = new Uint8Array(scene.n);
-    for (let j = 0; wiring.meta.own && j < scene.m; j++) units.set([96, 86, 58, 200], 4 * j);
+    if (wiring.meta.own) flood(units, [96, 86, 58, 200]);
     wiring.shown.forEach((k, s) => {
-      const r = wiring.color[3 * s], g = wiring.color[3 * s + 1], b = wiring.color[3 * s + 2];
-      for (let i = 0; i < scene.n; i++) {
-        const w = this.level(snapshot, k, i);
+      const [r, g, b] = wiring.color.subarray(3 * s, 3 * s + 3), levels = this.levels(snapshot, k);
+      for (let i = 0; i < levels.length; i++) {
+        const w = levels[i];
         if (w >= bar && w > best[i]) { best[i] = w; cells[4 * i] = r; cells[4 * i + 1] = g; cells[4 * i + 2] = b; cells[4 * i + 3] = 225; }
       }
       if (wiring.meta.own) units.set([r, g, b, 255], 4 * wiring.unit[k]);
@@ -157,28 +172,26 @@ export class Story {
 
   light(cells, units, snapshot) {
     const { wiring, scene, focus } = this, bar = 256 * this.threshold;
-    for (let i = 0; i < scene.n; i++) cells.set([54, 64, 76, 215], 4 * i);
-    for (let j = 0; j < scene.m; j++) units.set([84, 78, 52, 225], 4 * j);
+    flood(cells, [54, 64, 76, 215]);
+    flood(units, [84, 78, 52, 225]);
     const from = [], to = [];
     const bright = (array, i, w) => array.set([255, 236, 150, 70 + 0.72 * w], 4 * i);
     if (focus.kind === "unit") {
       const k = this.column.get(focus.id);
       if (k === undefined) return;
-      for (let i = 0; i < scene.n; i++) {
-        const w = this.level(snapshot, k, i);
-        if (w < bar) continue;
+      this.levels(snapshot, k).forEach((w, i) => {
+        if (w < bar) return;
         this.lit.cells.push(i);
         bright(cells, i, w);
         from.push(focus.id);
         to.push(i);
-      }
+      });
       this.lit.units.push(focus.id);
     } else {
       bright(cells, focus.id, 255);
       this.lit.cells.push(focus.id);
       for (const [unit, k] of this.column) {
-        const w = this.level(snapshot, k, focus.id);
-        if (w < bar) continue;
+        if (this.levels(snapshot, k)[focus.id] < bar) continue;
         this.lit.units.push(unit);
         from.push(unit);
         to.push(focus.id);
@@ -276,4 +289,8 @@ export class Story {
 }
 
 const LIT = [255, 226, 120];
-const CLONES = [[95, 126, 214], [221, 170, 51], [47, 184, 146], [214, 120, 135], [122, 184, 228], [178, 106, 194], [176, 186, 70], [232, 148, 98]];
+const CLONES = [[95, 126, 214], [221, 170, 51], [47, 184, 146], [214, 120, 135], [122, 184, 228], [178, 106, 194], [176, 186, 70], [232, 148, 98]].map((c) => [...c, 150]);
+const flood = (colors, color) => { // the same four bytes for all
+  if (colors.length) colors.set(color);
+  for (let done = 4; done < colors.length; done *= 2) colors.copyWithin(done, 0, done);
+};
