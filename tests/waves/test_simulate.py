@@ -18,6 +18,7 @@ from devnet._core.errors import ConfigError, HealthError, InterruptedRunError
 from devnet._core.progress import listening
 from devnet._core.random import as_key
 from devnet.cli import main
+from devnet.growth import grow
 from devnet.io import save
 from devnet.io.nouns import load_recording
 from devnet.sheet import Sheet
@@ -66,6 +67,17 @@ def test_the_control_fires_as_much_without_coupling(sheet: Sheet) -> None:
     active = simulate(sheet, spec, steps=4000, rng=0).active
     wanted = active[active > 20].mean()
     assert simulate(sheet, control, steps=2000, rng=0).active[500:].mean() == pytest.approx(wanted, rel=0.25)
+
+
+def test_the_control_waits_for_the_first_wave() -> None:
+    sheet = grow("raghavan2019_wave_demo", rng=1)
+    spec = sheet.model.dynamics["izhikevich"]
+    key = next(
+        key
+        for key in map(as_key, range(20))
+        if simulate(sheet, spec, steps=1024, rng=key).active[256:].max() <= 20
+    )
+    assert uncoupled(sheet, spec, key).noise > 1.5 * spec.noise
 
 
 @pytest.mark.parametrize(
