@@ -15,6 +15,7 @@ from devnet._core.random import Key
 from devnet.backends.coupling import Coupling
 from devnet.dynamics import Form, form_of
 from devnet.dynamics.plasticity import Learner
+from devnet.dynamics.plasticity.upkeep import pieces, tend
 from devnet.sheet import Sheet
 from devnet.spec import DynamicsSpec, RuleSpec
 
@@ -126,6 +127,18 @@ class Backend(ABC):
         """Say how this backend sums the lateral coupling of that model: what a result records."""
 
     @abstractmethod
+    def take(
+        self,
+        model: SheetModel,
+        state: State,
+        steps: int,
+        *,
+        rule: RuleSpec | None = None,
+        noise: Float[np.ndarray, "steps n"] | None = None,
+        record: bool = True,
+    ) -> Spikes:
+        """Take steps without upkeep; arguments as ``advance``."""
+
     def advance(
         self,
         model: SheetModel,
@@ -136,7 +149,7 @@ class Backend(ABC):
         noise: Float[np.ndarray, "steps n"] | None = None,
         record: bool = True,
     ) -> Spikes:
-        """Take a number of steps, in place.
+        """Take a number of steps, in place, and the rule's upkeep where it is due.
 
         A run cut into several calls ends bit for bit as one call does if each cut is at a multiple of 1024 steps.
 
@@ -154,6 +167,14 @@ class Backend(ABC):
         Raises:
             HealthError: A state variable is no longer finite.
         """
+        parts: list[Spikes] = []
+        first = state.step
+        for count in pieces(rule, state.step, steps):
+            given = None if noise is None else noise[state.step - first :][:count]
+            parts.append(self.take(model, state, count, rule=rule, noise=given, record=record))
+            if rule is not None and state.learner is not None:
+                tend(rule, state.learner, state.step, model.key)
+        return parts[0] if len(parts) == 1 else Spikes.join(parts)
 
 
 def check_finite(model: SheetModel, state: State) -> None:

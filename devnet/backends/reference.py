@@ -22,7 +22,7 @@ class ReferenceBackend(Backend):
         """Say how the coupling is summed; see ``Backend.field``."""
         return "exact: float64 matrix, summed afresh"
 
-    def advance(
+    def take(
         self,
         model: SheetModel,
         state: State,

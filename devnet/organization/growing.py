@@ -149,7 +149,7 @@ def _join(state: State, model: SheetModel, first: Learner, m: int, rule: Any) ->
     grown = Learner.of(
         weights * (sum_kept / weights.sum(axis=0)), first.thresholds[:m].copy(), first.places[:n].copy()
     )
-    for name in ("thresholds", "wins", "peak"):
+    for name in ("thresholds", "wins", "peak", "counted"):
         getattr(grown, name)[:was_m] = getattr(learner, name)
     grown.pre[:, :was_n], grown.post[:, :was_m] = learner.pre, learner.post
     cells, fired = model.start.copy(), np.zeros(n, dtype=bool)

@@ -53,6 +53,7 @@ def replay(
     begins = np.searchsorted(recording.time, np.arange(recording.steps + 1))
     for step in range(recording.steps):
         learn(rule, learner, recording.cell[begins[step] : begins[step + 1]], step)
+        plasticity.upkeep.tend(rule, learner, step + 1, key)
         if step + 1 == late:
             early_wins = learner.wins.copy()
     return Wiring(

@@ -14,8 +14,10 @@ from devnet.spec._parts import PathSpec as PathSpec
 from devnet.spec._parts import RateMapSpec as RateMapSpec
 from devnet.spec._parts import ReadoutSpec as ReadoutSpec
 from devnet.spec._parts import StudySpec as StudySpec
+from devnet.spec._rules import BCMSpec as BCMSpec
 from devnet.spec._rules import CompetitionSpec as CompetitionSpec
 from devnet.spec._rules import HebbianWTASpec as HebbianWTASpec
+from devnet.spec._rules import OjaSpec as OjaSpec
 from devnet.spec._rules import PairSTDPSpec as PairSTDPSpec
 from devnet.spec._rules import PlasticSpec as PlasticSpec
 from devnet.spec._rules import RuleSpec as RuleSpec
@@ -29,3 +31,6 @@ from devnet.spec._toml import catalog as catalog
 from devnet.spec._toml import dump_model as dump_model
 from devnet.spec._toml import load_model as load_model
 from devnet.spec._toml import parse_model as parse_model
+from devnet.spec._upkeep import BalanceSpec as BalanceSpec
+from devnet.spec._upkeep import NormalizeSpec as NormalizeSpec
+from devnet.spec._upkeep import RewireSpec as RewireSpec

@@ -6,7 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
-from devnet.spec._base import ASSUMED, G19, Spec, quantity, refuse
+from devnet.spec._base import ASSUMED, G19, Name, Spec, quantity, refuse
+from devnet.spec._upkeep import RewireSpec, UpkeepSpec
 
 PFISTER = "assumed; as we remember Pfister & Gerstner 2006, table 4, not checked"
 
@@ -53,6 +54,14 @@ class CompetitionSpec(PlasticSpec):
         ge=0,
         description="learn only when the firing nodes' rms radius is at most this; 0: always",
     )
+    upkeep: dict[Name, UpkeepSpec] = Field(
+        default={}, description="what is done every so many steps, in the order in which it stands"
+    )
+
+    @property
+    def structural(self) -> bool:
+        """Whether a weight of 0 is no synapse, so that learning leaves it at 0."""
+        return any(isinstance(part, RewireSpec) for part in self.upkeep.values())
 
 
 class HebbianWTASpec(CompetitionSpec):
@@ -85,13 +94,18 @@ class TimingSpec(CompetitionSpec):
     tau_plus: float = quantity(16.8, "steps", PFISTER, gt=0)
     tau_minus: float = quantity(33.7, "steps", PFISTER, gt=0)
     w_max: float = quantity(100.0, "drive", ASSUMED, gt=0)
-    bounds: Literal["hard", "soft"] = Field(
-        default="hard", description="clip to [0, w_max]; or a_plus times (w_max - w) and a_minus times w"
+    bounds: Literal["hard", "soft", "mixed"] = Field(
+        default="hard",
+        description="additive, clipped to [0, w_max]; multiplicative: a_plus times (w_max - w), a_minus times w; or "
+        "additive upwards and multiplicative downwards",
+    )
+    pairing: Literal["all", "nearest"] = Field(
+        default="all", description="all pairs of spikes add up, or only those of nearest neighbors"
     )
 
 
 class PairSTDPSpec(TimingSpec):
-    """Spike-timing-dependent plasticity of pairs, all to all, with traces (Bi & Poo 1998)."""
+    """Spike-timing-dependent plasticity of pairs, with traces (Bi & Poo 1998)."""
 
     rule: Literal["pair_stdp"] = "pair_stdp"
     a_plus: float = quantity(0.01, "drive", ASSUMED, ge=0)
@@ -99,7 +113,7 @@ class PairSTDPSpec(TimingSpec):
 
 
 class TripletSTDPSpec(TimingSpec):
-    """Triplet rule of Pfister & Gerstner 2006, all to all.
+    """Triplet rule of Pfister & Gerstner 2006.
 
     The defaults are meant to be those of their full model for visual cortex, and were written down from memory: check
     them against table 4 before relying on them.
@@ -112,6 +126,36 @@ class TripletSTDPSpec(TimingSpec):
     a3_minus: float = quantity(2.3e-4, "drive", PFISTER, ge=0)
     tau_x: float = quantity(101.0, "steps", PFISTER, gt=0)
     tau_y: float = quantity(125.0, "steps", PFISTER, gt=0)
+
+
+class RateSpec(CompetitionSpec):
+    """What the rules for rate forms share: who learns, and from which start. All numbers are ours."""
+
+    norm: Literal["mean", "sum"] = Field(default="sum", description="what the initial weights are scaled by")
+    weight: float = quantity(1.0, "drive", ASSUMED, gt=0, description="the value of that norm at the start")
+    c_mean: float = quantity(0.0, "drive", ASSUMED)
+    c_sd: float = quantity(0.0, "drive", ASSUMED, ge=0)
+    c_plus: float = quantity(0.0, "drive", ASSUMED, ge=0, description="rise of the winner's threshold")
+    recruit_every: int = quantity(0, "steps", ASSUMED, ge=0, description="0: never")
+    learners: Literal["winner", "all"] = Field(
+        default="winner", description="the winner alone learns, or every unit from its own rate"
+    )
+
+
+class OjaSpec(RateSpec):
+    """Oja's rule: Hebbian learning whose weights come to length 1 by themselves."""
+
+    rule: Literal["oja"] = "oja"
+    eta: float = quantity(0.02, "1", ASSUMED, gt=0, lt=1)
+
+
+class BCMSpec(RateSpec):
+    """The rule of Bienenstock, Cooper & Munro: a threshold of learning that slides with the unit's mean square rate."""
+
+    rule: Literal["bcm"] = "bcm"
+    eta: float = quantity(0.01, "1", ASSUMED, gt=0, lt=1)
+    tau_theta: float = quantity(50.0, "events", ASSUMED, ge=1)
+    w_max: float = quantity(10.0, "1", ASSUMED, gt=0, description="weights stay in [0, w_max]")
 
 
 class TemporalDifferenceSpec(PlasticSpec):
@@ -165,7 +209,8 @@ def or_own(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 
 RuleSpec = Annotated[
     Annotated[
-        HebbianWTASpec | PairSTDPSpec | TripletSTDPSpec | TemporalDifferenceSpec, Field(discriminator="rule")
+        HebbianWTASpec | PairSTDPSpec | TripletSTDPSpec | OjaSpec | BCMSpec | TemporalDifferenceSpec,
+        Field(discriminator="rule"),
     ],
     WrapValidator(or_own),
 ]

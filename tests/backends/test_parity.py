@@ -15,9 +15,11 @@ from devnet.dynamics.plasticity import Learner, start
 from devnet.sheet import Sheet
 from devnet.spec import (
     AdaptiveLeakySpec,
+    BCMSpec,
     CouplingSpec,
     HebbianWTASpec,
     IzhikevichSpec,
+    OjaSpec,
     PairSTDPSpec,
     RateMapSpec,
     TemporalDifferenceSpec,
@@ -37,6 +39,12 @@ CASES = {
     "rate_map, graded": (RateMapSpec(h_rim=2.0), OURS),
     "rate_map, temporal difference": (RateMapSpec(h_rim=2.0), TemporalDifferenceSpec(order="both", delay=4)),
     "izhikevich, pair STDP": (IzhikevichSpec(), PairSTDPSpec()),
+    "rate_map, nearest pairs, mixed": (
+        RateMapSpec(),
+        PairSTDPSpec(pairing="nearest", bounds="mixed", c_mean=20.0, w_max=9.0),
+    ),
+    "rate_map, Oja": (RateMapSpec(), OjaSpec(c_plus=0.03, c_decay=0.05, min_active=5)),
+    "rate_map, BCM, all units": (RateMapSpec(), BCMSpec(learners="all", min_active=5)),
     "izhikevich, triplet STDP": (IzhikevichSpec(), TripletSTDPSpec(bounds="soft", norm="none", w_max=5.0)),
 }
 FREE_RUN = {"izhikevich": 1e-9, "adaptive_leaky": 1e-11, "rate_map": 1e-11}

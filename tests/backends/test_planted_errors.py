@@ -15,12 +15,15 @@ from devnet.dynamics.plasticity import start
 from devnet.sheet import Sheet
 from devnet.spec import (
     AdaptiveLeakySpec,
+    BCMSpec,
     DynamicsSpec,
     HebbianWTASpec,
     IzhikevichSpec,
+    OjaSpec,
     PairSTDPSpec,
     RateMapSpec,
     RuleSpec,
+    TemporalDifferenceSpec,
     TripletSTDPSpec,
 )
 
@@ -40,6 +43,15 @@ POOLS = HebbianWTASpec(
     eta=0.05, norm="sum", weight=1, c_mean=0.001, c_sd=0.001, c_plus=0.03, c_decay=0.05, recruit_every=7, recruit_wins=3
 )  # fmt: skip
 SOFT = {"bounds": "soft", "w_max": 3.0, "c_mean": 0.0, "c_decay": 0.05, "recruit_every": 7, "recruit_wins": 3}
+RATES = {
+    "norm": "mean",
+    "weight": 0.1,
+    "eta": 0.05,
+    "c_plus": 0.03,
+    "c_decay": 0.05,
+    "recruit_every": 7,
+    "recruit_wins": 5,
+}
 RULES: dict[str, tuple[RuleSpec, tuple[str, ...]]] = {
     "hebbian": (POOLS, ("eta", "weight", "c_plus", "c_decay", "recruit_divisor")),
     "pair": (
@@ -48,7 +60,19 @@ RULES: dict[str, tuple[RuleSpec, tuple[str, ...]]] = {
     ),
     "triplet": (
         TripletSTDPSpec(a2_plus=0.01, **SOFT),
-        ("a2_plus", "a2_minus", "a3_plus", "a3_minus", "tau_x", "tau_y", "tau_plus", "tau_minus", "w_max", "weight"),
+        ("a2_plus", "a2_minus", "a3_plus", "a3_minus", "tau_x", "tau_y", "tau_plus", "tau_minus", "w_max", "weight",
+         "c_plus", "c_decay", "recruit_divisor"),
+    ),
+    "pair, nearest, mixed": (
+        PairSTDPSpec(pairing="nearest", **SOFT | {"bounds": "mixed"}),
+        ("a_plus", "a_minus", "tau_plus", "tau_minus", "weight"),
+    ),
+    "oja": (OjaSpec(**RATES), ("eta", "c_plus", "c_decay", "recruit_divisor")),
+    "bcm": (BCMSpec(w_max=0.12, learners="all", **RATES),
+        ("eta", "tau_theta", "w_max", "c_plus", "c_decay", "recruit_divisor")),
+    "temporal_difference": (
+        TemporalDifferenceSpec(delay=4, min_active=2),
+        ("eta", "eta_end", "eta_wins", "c_plus", "c_decay"),
     ),
 }  # fmt: skip
 BACKENDS = ["numba", "torch-cpu", "brian2-numpy"]

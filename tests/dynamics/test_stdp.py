@@ -57,6 +57,22 @@ def test_soft_bounds_scale_with_the_room_left() -> None:
     assert change(soft, [8], [0], w=7.0) == pytest.approx(-0.005 * np.exp(-8 / 33.7) * 7)
 
 
+def test_mixed_bounds_add_upwards_and_scale_downwards() -> None:
+    mixed = PAIR.replace(bounds="mixed")
+    assert change(mixed, [0], [8], w=7.0) == pytest.approx(0.01 * np.exp(-8 / 16.8))
+    assert change(mixed, [8], [0], w=7.0) == pytest.approx(-0.005 * np.exp(-8 / 33.7) * 7)
+
+
+def test_only_nearest_spikes_pair() -> None:
+    cell, unit = [0, 13, 20], [5, 22, 40]
+    # Upwards each spike of the unit with the cell's last one before, downwards each of the cell with the unit's.
+    up = sum(np.exp(-dt / 16.8) for dt in (5 - 0, 22 - 20, 40 - 20))
+    down = sum(np.exp(-dt / 33.7) for dt in (13 - 5, 20 - 5))
+    expected = 0.01 * up - 0.005 * down
+    assert change(PAIR.replace(pairing="nearest"), cell, unit) == pytest.approx(expected, rel=1e-12)
+    assert change(PAIR, cell, unit) != pytest.approx(expected, rel=1e-3)
+
+
 def test_hard_bounds_clip() -> None:
     assert change(PAIR.replace(a_plus=4.0), [0], [0], w=9.0) == 1.0
     assert change(PAIR.replace(a_minus=4.0), [1], [0], w=1.0) == -1.0

@@ -162,7 +162,7 @@ class Brian2Backend(Backend):
         """Say how the coupling is summed; see ``Backend.field``."""
         return f"exact: float64 Brian2 synapses ({self._target}), summed afresh"
 
-    def advance(
+    def take(
         self,
         model: SheetModel,
         state: State,

@@ -50,7 +50,7 @@ class NumbaBackend(Backend):
             return "fast: particle mesh, near cells by changes" + state
         return f"{'fast: float32' if self._fast else 'exact: float64'} matrix, by changes" + state
 
-    def advance(
+    def take(
         self,
         model: SheetModel,
         state: State,

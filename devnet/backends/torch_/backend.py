@@ -106,7 +106,7 @@ class TorchBackend(Backend):
         return self._lateral[1]
 
     @torch.no_grad()
-    def advance(
+    def take(
         self,
         model: SheetModel,
         state: State,
@@ -126,7 +126,7 @@ class TorchBackend(Backend):
         lateral.start(before)
         learning = None
         if rule is not None and state.learner is not None:
-            if isinstance(rule, HebbianWTASpec):
+            if isinstance(rule, HebbianWTASpec) and not rule.structural:
                 learning = HebbianLearning(rule, state.learner, like)
             else:
                 learning = HostLearning(rule, state.learner)

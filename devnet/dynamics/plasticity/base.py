@@ -15,9 +15,17 @@ from jaxtyping import Float, Int
 
 from devnet._core.random import Key
 from devnet._core.registry import Registry
-from devnet.spec import HebbianWTASpec, PairSTDPSpec, RuleSpec, TemporalDifferenceSpec, TripletSTDPSpec
+from devnet.spec import (
+    BCMSpec,
+    HebbianWTASpec,
+    OjaSpec,
+    PairSTDPSpec,
+    RuleSpec,
+    TemporalDifferenceSpec,
+    TripletSTDPSpec,
+)
 
-PoolSpec = HebbianWTASpec | PairSTDPSpec | TripletSTDPSpec
+PoolSpec = HebbianWTASpec | PairSTDPSpec | TripletSTDPSpec | OjaSpec | BCMSpec
 
 
 @dataclass
@@ -30,8 +38,9 @@ class Learner:
         wins: (M,), events won.
         peak: (M,), largest drive y so far.
         pre: (rows, n), what a rule remembers of the cells: traces of their spikes, fast and slow, or frames.
-        post: (2, M), traces of the units' spikes, fast and slow.
+        post: (2, M), traces of the units' spikes, fast and slow; or, in the first row, what else a rule keeps of a unit.
         places: (n, d), places of the cells in space in units of r_o, for the gate on spread.
+        counted: (M,), wins that thresholds have been balanced for.
     """
 
     weights: Float[np.ndarray, "n M"]
@@ -41,6 +50,7 @@ class Learner:
     pre: Float[np.ndarray, "rows n"]
     post: Float[np.ndarray, "2 M"]
     places: Float[np.ndarray, "n d"]
+    counted: Int[np.ndarray, " M"]
 
     @classmethod
     def of(
@@ -59,6 +69,7 @@ class Learner:
             pre=np.zeros((2, n)),
             post=np.zeros((2, units)),
             places=np.zeros((n, 2)) if places is None else places,
+            counted=np.zeros(units, np.int64),
         )
 
 
@@ -175,6 +186,13 @@ def compete(spec: PoolSpec, learner: Learner, firing: Int[np.ndarray, " k"]) -> 
     np.maximum(learner.peak, drive, out=learner.peak)
     k = int(np.argmax(drive - learner.thresholds))
     return k, float(drive[k])
+
+
+def connected(
+    spec: PoolSpec, learner: Learner, firing: Int[np.ndarray, " k"], k: int
+) -> Int[np.ndarray, " k"]:
+    """Return the firing cells that have a synapse on unit k: all of them, unless the rule's upkeep rewires."""
+    return firing[learner.weights[firing, k] > 0] if spec.structural else firing
 
 
 def won(spec: RuleSpec, learner: Learner, k: int, rise: float) -> None:

@@ -31,15 +31,15 @@ def learn(spec: HebbianWTASpec, learner: Learner, firing: Int[np.ndarray, " k"],
         k, y = winner
         f = max(0.0, y - learner.thresholds[k]) if spec.factor == "excess" else y
         if f > 0:
-            learner.weights[firing, k] += spec.eta * f
+            learner.weights[base.connected(spec, learner, firing, k), k] += spec.eta * f
             learner.weights[:, k] *= base.total(spec, len(learner.weights)) / learner.weights[:, k].sum()
             base.won(spec, learner, k, f if spec.c_rise == "factor" else 1.0)
     base.recruit(spec, learner, step)
 
 
 def constants(spec: HebbianWTASpec, n: int, units: int) -> Float[np.ndarray, " k"]:
-    """Return the shared constants, then (eta, by excess, threshold rises by the factor)."""
-    own = [spec.eta, float(spec.factor == "excess"), float(spec.c_rise == "factor")]
+    """Return the shared constants, then (eta, by excess, threshold rises by the factor, structural)."""
+    own = [spec.eta, float(spec.factor == "excess"), float(spec.c_rise == "factor"), float(spec.structural)]
     return np.array([*base.shared_constants(spec, n), *own])
 
 
@@ -51,10 +51,13 @@ def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, po
     if f <= 0.0:
         return 0.0
     gain = r[9] * f / scale[k]
+    count = 0
     for i in firing:
-        weights[i, k] += gain
-    drives[k] += gain * len(firing)
-    stored_sum[k] += gain * len(firing)
+        if r[12] == 0.0 or weights[i, k] > 0.0:
+            weights[i, k] += gain
+            count += 1
+    drives[k] += gain * count
+    stored_sum[k] += gain * count
     scale[k] = r[0] / stored_sum[k]
     if scale[k] < 1e-3:  # fold, so that stored numbers stay of order 1
         column = 0.0

@@ -7,9 +7,10 @@ exp(-1/tau) a step and rises by 1 at a spike. With r2 and o2 taken before their 
     at a spike of unit j:   w_ij <- w_ij + r1_i (a2_plus + a3_plus o2_j)
 
 A pair rule has a3 = 0. A lone pair t_unit - t_cell = dt then changes w by a2_plus exp(-dt / tau_plus) for dt >= 0 and
-by -a2_minus exp(dt / tau_minus) for dt < 0: a unit that fires in the same step as a cell follows it. Bounds are hard,
-w clipped to [0, w_max], or soft, a_plus times (w_max - w) and a_minus times w. A unit fires when it wins the
-competition with y_k > c_k.
+by -a2_minus exp(dt / tau_minus) for dt < 0: a unit that fires in the same step as a cell follows it. Where only nearest
+spikes pair, a trace is set to 1 at a spike. Bounds are hard, the rule additive and w clipped to [0, w_max]; soft, the
+rule multiplicative, a_plus times (w_max - w) and a_minus times w; or mixed, additive upwards and multiplicative
+downwards (van Rossum, Bi & Turrigiano 2000). A unit fires when it wins the competition with y_k > c_k.
 """
 
 from __future__ import annotations
@@ -44,14 +45,16 @@ def apply(spec: Spec, learner: Learner, cells: Int[np.ndarray, " k"], units: Int
     w, pre, post = learner.weights, learner.pre, learner.post
     pre *= np.exp([[-1 / spec.tau_plus], [-1 / tau_x]])
     post *= np.exp([[-1 / spec.tau_minus], [-1 / tau_y]])
-    soft = spec.bounds == "soft"
+    keep = float(spec.pairing == "all")
     down = post[0] * (a2_minus + a3_minus * pre[1, cells, None])
-    w[cells] = np.clip(w[cells] - down * (w[cells] if soft else 1.0), 0, spec.w_max)
-    pre[:, cells] += 1
+    w[cells] = np.clip(w[cells] - down * (1.0 if spec.bounds == "hard" else w[cells]), 0, spec.w_max)
+    pre[:, cells] = keep * pre[:, cells] + 1
     for j in units:
         up = pre[0] * (a2_plus + a3_plus * post[1, j])
-        w[:, j] = np.clip(w[:, j] + up * (spec.w_max - w[:, j] if soft else 1.0), 0, spec.w_max)
-        post[:, j] += 1
+        room = spec.w_max - w[:, j] if spec.bounds == "soft" else 1.0
+        reached = w[:, j] > 0 if spec.structural else True
+        w[:, j] = np.where(reached, np.clip(w[:, j] + up * room, 0, spec.w_max), 0)
+        post[:, j] = keep * post[:, j] + 1
         if spec.norm != "none":
             w[:, j] *= base.total(spec, len(w)) / w[:, j].sum()
 
@@ -69,10 +72,11 @@ def learn(spec: Spec, learner: Learner, firing: Int[np.ndarray, " k"], step: int
 
 
 def constants(spec: Spec, n: int, units: int) -> Float[np.ndarray, " k"]:
-    """Return the shared constants, then amplitudes, decays a step, bounds, and whether sums are kept."""
+    """Return the shared constants, amplitudes, decays a step, bounds, whether sums are kept, pairing, structural."""
     *amplitudes, tau_x, tau_y = _amplitudes(spec)
     decays = np.exp([-1 / spec.tau_plus, -1 / tau_x, -1 / spec.tau_minus, -1 / tau_y])
-    own = [*amplitudes, *decays, spec.w_max, float(spec.bounds == "soft"), float(spec.norm != "none")]
+    switches = [spec.bounds == "soft", spec.norm != "none", spec.bounds != "hard", spec.pairing == "all"]
+    own = [*amplitudes, *decays, spec.w_max, *map(float, [*switches, spec.structural])]
     shared = base.shared_constants(spec, n)
     shared[8] = 1.0
     return np.array([*shared, *own])
@@ -82,7 +86,7 @@ def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, po
     """Take one step; unit k fires if y > c_k (k < 0: nobody won). Returns 1 where it fired, else 0."""
     n, units = weights.shape
     a2_plus, a2_minus, a3_plus, a3_minus = r[9], r[10], r[11], r[12]
-    w_max, soft = r[17], r[18] != 0.0
+    w_max, soft_up, soft_down, keep, structural = r[17], r[18] != 0.0, r[20] != 0.0, r[21], r[22] != 0.0
     for i in range(n):
         pre[0, i] *= r[13]
         pre[1, i] *= r[14]
@@ -93,19 +97,20 @@ def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, po
         a = a2_minus + a3_minus * pre[1, i]
         for j in range(units):
             w = weights[i, j]
-            weights[i, j] = min(max(w - post[0, j] * a * (w if soft else 1.0), 0.0), w_max)
-        pre[0, i] += 1.0
-        pre[1, i] += 1.0
+            weights[i, j] = min(max(w - post[0, j] * a * (w if soft_down else 1.0), 0.0), w_max)
+        pre[0, i] = keep * pre[0, i] + 1.0
+        pre[1, i] = keep * pre[1, i] + 1.0
     if k < 0 or y <= thresholds[k]:
         return 0.0
     a = a2_plus + a3_plus * post[1, k]
     column = 0.0
     for i in range(n):
         w = weights[i, k]
-        weights[i, k] = min(max(w + pre[0, i] * a * (w_max - w if soft else 1.0), 0.0), w_max)
+        if w > 0.0 or not structural:
+            weights[i, k] = min(max(w + pre[0, i] * a * (w_max - w if soft_up else 1.0), 0.0), w_max)
         column += weights[i, k]
-    post[0, k] += 1.0
-    post[1, k] += 1.0
+    post[0, k] = keep * post[0, k] + 1.0
+    post[1, k] = keep * post[1, k] + 1.0
     if r[19] != 0.0:
         for i in range(n):
             weights[i, k] *= r[0] / column

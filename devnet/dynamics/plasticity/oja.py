@@ -1,0 +1,60 @@
+"""Oja's rule for rate forms (Oja 1982), behind the competition that all rules share.
+
+With x = s / |s| the pattern of firing at length 1, and y_j = w_j . x a unit's rate,
+
+    w_j <- w_j + eta y_j (x - y_j w_j)
+
+for the winner, or for every unit. Alone, w comes to length 1 along the leading eigenvector of <x x^T>.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from devnet.dynamics.plasticity import base
+from devnet.dynamics.plasticity.base import Learner, Rule
+from devnet.spec import OjaSpec
+
+
+def learn(spec: OjaSpec, learner: Learner, firing: Int[np.ndarray, " k"], step: int) -> None:
+    """Apply one step of the rule in place; arguments as ``hebbian_wta.learn``."""
+    winner = base.compete(spec, learner, firing)
+    if winner is not None:
+        w, x = learner.weights, 1 / np.sqrt(len(firing))
+        rates = x * w[firing].sum(axis=0)
+        for j in range(w.shape[1]) if spec.learners == "all" else [winner[0]]:
+            reached = base.connected(spec, learner, firing, j)
+            w[:, j] *= 1 - spec.eta * rates[j] ** 2
+            w[reached, j] += spec.eta * rates[j] * x
+        base.won(spec, learner, winner[0], 1.0)
+    base.recruit(spec, learner, step)
+
+
+def constants(spec: OjaSpec, n: int, units: int) -> Float[np.ndarray, " k"]:
+    """Return the shared constants, then (eta, all units learn, structural)."""
+    shared = base.shared_constants(spec, n)
+    shared[8] = 1.0
+    return np.array([*shared, spec.eta, float(spec.learners == "all"), float(spec.structural)])
+
+
+def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, post, r):
+    """Let unit k learn, or all units (k < 0: nobody won). Returns 1 where there was a winner, else 0."""
+    if k < 0:
+        return 0.0
+    n, units = weights.shape
+    x = 1.0 / np.sqrt(len(firing))
+    for j in range(0 if r[10] != 0.0 else k, units if r[10] != 0.0 else k + 1):
+        rate = 0.0
+        for i in firing:
+            rate += x * weights[i, j]
+        shrink = 1.0 - r[9] * rate**2
+        for i in range(n):
+            weights[i, j] *= shrink
+        for i in firing:
+            if r[11] == 0.0 or weights[i, j] > 0.0:
+                weights[i, j] += r[9] * rate * x
+    return 1.0
+
+
+RULE = base.register(Rule("oja", 9, constants, learn, kernel))
