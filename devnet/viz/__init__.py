@@ -12,6 +12,7 @@ from devnet.viz._growth import growth as growth  # noqa: E402
 from devnet.viz._growth import growth_curve as growth_curve  # noqa: E402
 from devnet.viz._growth import lineage as lineage  # noqa: E402
 from devnet.viz._layers import layers as layers  # noqa: E402
+from devnet.viz._layers import stack as stack  # noqa: E402
 from devnet.viz._learning import learning_curves as learning_curves  # noqa: E402
 from devnet.viz._learning import pools_forming as pools_forming  # noqa: E402
 from devnet.viz._paths import comparison as comparison  # noqa: E402
@@ -31,3 +32,4 @@ from devnet.viz._story import story as story  # noqa: E402
 from devnet.viz._waves import activity as activity  # noqa: E402
 from devnet.viz._waves import wave_frames as wave_frames  # noqa: E402
 from devnet.viz._weights import weights_over_time as weights_over_time  # noqa: E402
+from devnet.viz._windows import window as window  # noqa: E402

@@ -16,7 +16,7 @@ from devnet import viz
 from devnet._core.errors import ConfigError
 from devnet._core.random import Key
 from devnet.sheet import Layer, Stack
-from devnet.spec import LayerSpec, StackSpec
+from devnet.spec import LayerSpec, PairSTDPSpec, StackSpec
 from devnet.viz._fields import neighbors
 from devnet.viz._plane import plane
 
@@ -40,21 +40,23 @@ GALLERY = {
     "readout": (2, lambda n: (viz.readout, n.summary["readout"])),
     "space_time": (1, lambda n: (viz.space_time, n.bump)),
     "spectrum": (1, lambda n: (viz.spectrum, SimpleNamespace(values=np.array([4.0, 2.0, 1.0])))),
+    "stack": (1, lambda n: (viz.stack, n.stack)),
     "story": (0, lambda n: (viz.story, n.sheet, n.bump, n.wiring, n.path, n.path.accuracy)),
     "tiling": (1, lambda n: (viz.tiling, n.wiring)),
     "topography": (2, lambda n: (viz.topography, n.wiring)),
     "wave_frames": (6, lambda n: (viz.wave_frames, n.bump)),
     "weight_spectrum": (1, lambda n: (viz.weight_spectrum, n.wiring)),
     "weights_over_time": (2, lambda n: (viz.weights_over_time, n.wiring)),
+    "window": (2, lambda n: (viz.window, PairSTDPSpec())),
 }
 """Each function: how many Axes it takes, and what it is called with."""
 
 
 @pytest.fixture
-def nouns(holed, bump, wiring, summary, way):
+def nouns(holed, bump, wiring, stack, summary, way):
     deltas = np.array([[0.0, 0, 0, 0], [1.0, 0.5, 0, 0], [2.0, 0, 0, 0]])
     path = SimpleNamespace(**(way | {"deltas": deltas}))
-    return SimpleNamespace(sheet=holed, bump=bump, wiring=wiring, summary=summary, path=path)
+    return SimpleNamespace(sheet=holed, bump=bump, wiring=wiring, stack=stack, summary=summary, path=path)
 
 
 def ink(figure):
@@ -155,6 +157,19 @@ def test_an_orderly_map_keeps_its_grid(stack):
     np.testing.assert_allclose(
         viz.plot(stack).axes[0].collections[1].get_offsets(), stack.layers[1].positions, atol=1e-9
     )
+
+
+def test_lines_lead_from_the_top_of_a_stack_to_the_sheet(stack):
+    axes = viz.stack(stack, shown=2).axes[0]
+    assert [text.get_text() for text in axes.texts] == ["layer 1", "layer 2", "layer 3"]
+    fans = [c for c in axes.collections if isinstance(c, LineCollection)]
+    assert len(fans) == 4  # two units, two steps down
+    top, middle = fans[:2], fans[2:]
+    reached = {tuple(line[1]) for fan in top for line in fan.get_segments()}
+    assert reached == {tuple(line[0]) for fan in middle for line in fan.get_segments()}
+    assert min(line[1][1] for line in middle[0].get_segments()) < min(y for _, y in reached)
+    with pytest.raises(ConfigError, match="shown"):
+        viz.stack(stack, shown=9)
 
 
 @pytest.mark.parametrize("layer", [1, 4])
