@@ -73,7 +73,7 @@ class NumbaStepper(Stepper):
         layer.events += run_layer(
             below.first, below.cells, layer.weights, scale, square, layer.c, layer.x, layer.a, fired,
             stage.spread, _bands(stage.spread), stage.reach, _bands(stage.reach),
-            spec.min_active, stage.winners, stage.eta, spec.c_plus, spec.tau_x, spec.threshold,
+            spec.min_active, stage.winners, stage.teachers, stage.eta, spec.c_plus, spec.tau_x, spec.threshold,
             stage.recurrence, stage.rest, stage.h, spec.tau_a, learn, out_first, out_cells,
         )  # fmt: skip
         fold(layer.weights, scale, square)

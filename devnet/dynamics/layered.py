@@ -8,15 +8,20 @@ for i in A and W of shape (n_pre, M), each unit's weights summing to 1::
     z  <- (z - mean z) / (max z - mean z)     gain control over the layer
     u   = H_s z;  u <- u / max u - c          gap junctions smooth the drive; H_s = exp(-d^2 / 2 s^2) up to 3 s
     x  += (u + own - x) / tau_x               own = recurrence (H_reach f) / rest - a
-    f_j = 1 for the k largest x above the threshold
-    r   = (H_s f) / max(H_s f)                the depolarization spreads through the same gap junctions
+    f_j = 1 for the k largest x above the threshold; g_j = 1 for the k_t <= k largest of these, the teachers
+    r   = (H_s g) / max(H_s g)                their depolarization spreads through the same gap junctions
     W_ij += eta r_j (p_i - W_ij)              where r_j >= 0.01: sums stay 1
-    c_j += c_plus (f_j - mean f)
+    c_j += c_plus (g_j - mean g)
     a_j += h f_j - a_j / tau_a
 
-Closed, u = 0 and nothing is learned. Rows of H_s at the rim are not normalized: its units would win always. s, k and
-eta follow the layer's maturity, which grows at each event by (maturity of the layer below)^patience / mature_after:
-no layer settles before its input has, so all of them may learn from the first step on.
+Closed, u = 0 and nothing is learned. Rows of H_s at the rim are not normalized: its units would win always. Fewer
+teach than fire, as learning takes a stronger depolarization than a spike does: a bump of k units never lies with its
+middle on the rim, and were all of them to teach, the rows next to it would learn the same field and fold.
+
+s and eta follow the layer's maturity, which grows at each event by (maturity of the layer below)^patience /
+mature_after: no layer settles before its input has, so all of them may learn from the first step on. s falls evenly,
+not by equal ratios: a map that lies turned on its square turns straight only at widths of 0.2 to 0.35 of the side,
+within some 10^4 events, so a layer stays there for a third of its youth.
 
 ``docs/decisions/0008`` tells why.
 """
@@ -33,7 +38,7 @@ from devnet.spec import LayerSpec
 LEAST_SPREAD = 0.01
 """Units to which less than this share of the depolarization spreads learn nothing."""
 SETTLED = 0.8
-"""Maturity at which the width has come to its end. At 0.55 one map of eight stayed turned by 45 degrees on its square."""
+"""Maturity at which the width has come to its end."""
 CUT = 3.0
 """Gap junctions reach so many standard deviations."""
 
@@ -82,6 +87,7 @@ class Stage:
         reach: (M, M), H_reach.
         rest: What a whole bump of k units sends to its own middle through H_reach.
         winners: k.
+        teachers: k_t.
         eta: Rate of learning.
         recurrence: Its weight; grows in the second half of maturation, as adaptation does.
         h: Adaptation.
@@ -91,6 +97,7 @@ class Stage:
     reach: Float[np.ndarray, "M M"]
     rest: float
     winners: int
+    teachers: int
     eta: float
     recurrence: float
     h: float
@@ -106,19 +113,19 @@ class Stage:
             maturity: From 0 to 1.
 
         Returns:
-            Widths move by equal ratios and are settled at 0.8 of the way; winners grow in the second half.
+            Widths and rates move evenly, the width until maturity 0.8; recurrence and h grow in the second half.
         """
         units = len(distance)
         late = max(0.0, 2.0 * maturity - 1.0)
         width = _between(spec.width, min(1.0, maturity / SETTLED)) * side
-        few, many = spec.winners
-        winners = min(units, max(2, round((few + (many - few) * late) * units)))
+        teachers, winners = (min(units, max(2, round(share * units))) for share in spec.winners)
         reach = bell(distance, spec.reach)
         return cls(
             spread=bell(distance, max(width, spec.least_width)),
             reach=reach,
             rest=float(np.sort(reach, axis=1)[:, -winners:].sum(axis=1).max()),
             winners=winners,
+            teachers=min(teachers, winners),
             eta=_between(spec.eta, maturity),
             recurrence=spec.recurrence * late,
             h=spec.h * late,
@@ -126,8 +133,7 @@ class Stage:
 
 
 def _between(ends: tuple[float, float], share: float) -> float:
-    """Move from the first to the second by equal ratios."""
-    return ends[0] * (ends[1] / ends[0]) ** share
+    return ends[0] + (ends[1] - ends[0]) * share
 
 
 def bell(distance: Float[np.ndarray, "M M"], sd: float) -> Float[np.ndarray, "M M"]:
@@ -182,13 +188,15 @@ def layer_step(
     layer.x += (drive - layer.x) / spec.tau_x
     best = np.argsort(-layer.x, kind="stable")[: stage.winners]
     layer.fired[:] = False
-    layer.fired[best[layer.x[best] > spec.threshold]] = True
+    best = best[layer.x[best] > spec.threshold]
+    layer.fired[best] = True
     layer.a += stage.h * layer.fired - layer.a / spec.tau_a
-    if is_open and learn and layer.fired.any():
-        spread = stage.spread @ layer.fired
+    if is_open and learn and len(best):
+        teaching = np.isin(np.arange(units), best[: stage.teachers])
+        spread = stage.spread @ teaching
         r = spread / spread.max()
         rate = stage.eta * np.where(r >= LEAST_SPREAD, r, 0.0)
         layer.weights *= 1.0 - rate
         layer.weights[firing] += rate / len(firing)
-        layer.c += spec.c_plus * (layer.fired - layer.fired.mean())
+        layer.c += spec.c_plus * (teaching - teaching.mean())
         layer.events += 1

@@ -12,8 +12,8 @@ from devnet.spec._base import ASSUMED, Name, Spec, quantity
 class LayerSpec(Spec):
     """One sheet of a stack: its units, how they compete and learn, and how they mature. All numbers are ours.
 
-    Units lie evenly over the scaffold; their lengths count in mean spacings of the layer. What is given as a pair
-    ``(immature, mature)`` moves from the first to the second as the layer matures.
+    Units lie evenly over the scaffold; their lengths count in mean spacings of the layer. Width and rate are
+    given as ``(immature, mature)`` and move from the first to the second as the layer matures.
     """
 
     units: int = quantity(256, "units", ASSUMED, ge=4, le=100_000)
@@ -23,7 +23,7 @@ class LayerSpec(Spec):
     )
     arbor: float = quantity(0.4, "side", ASSUMED, gt=0, description="sd of an arbor, in sqrt(sheet's area)")
     width: tuple[float, float] = quantity(
-        (0.5, 0.0375),
+        (0.35, 0.0375),
         "side",
         ASSUMED,
         min_length=2,
@@ -37,9 +37,9 @@ class LayerSpec(Spec):
         ASSUMED,
         min_length=2,
         max_length=2,
-        description="share of units that may fire at once; at least 2 units",
+        description="shares of units that teach, and that fire, at once; at least 2 units each",
     )
-    eta: tuple[float, float] = quantity((0.01, 0.003), "1", ASSUMED, min_length=2, max_length=2)
+    eta: tuple[float, float] = quantity((0.01, 0.001), "1", ASSUMED, min_length=2, max_length=2)
     c_plus: float = quantity(2e-4, "1", ASSUMED, ge=0, description="c_j += c_plus (f_j - mean f)")
     tau_x: float = quantity(2.0, "steps", ASSUMED, ge=1)
     threshold: float = quantity(0.3, "drive", ASSUMED, gt=0, description="a unit fires above it")
@@ -52,7 +52,7 @@ class LayerSpec(Spec):
         description="and only while their rms radius is at most that of a disc of as many cells, times this; 0: always",
     )
     mature_after: int = quantity(
-        180_000, "events", ASSUMED, ge=1, description="events after which it is mature, if the layer below is"
+        160_000, "events", ASSUMED, ge=1, description="events after which it is mature, if the layer below is"
     )
     patience: float = quantity(
         10.0,
@@ -78,7 +78,7 @@ class StackSpec(Spec):
     dynamics: str = Field(
         default="", description="name of the first sheet's dynamics; empty: the model's first"
     )
-    steps: int = quantity(700_000, "steps", ASSUMED, ge=1)
+    steps: int = quantity(600_000, "steps", ASSUMED, ge=1)
     layers: dict[Name, LayerSpec] = Field(
         min_length=1, max_length=64, description="from below, in the order in which they stand"
     )

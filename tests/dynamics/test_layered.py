@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -32,7 +34,7 @@ def test_weights_of_every_unit_sum_to_one_however_long_it_learns():
 
 
 def test_what_is_shown_again_and_again_is_learned_by_closed_form():
-    spec = LayerSpec(units=25, eta=(0.1, 0.1), c_plus=0.0)
+    spec = LayerSpec(units=25, eta=(0.1, 0.1), c_plus=0.0, width=(0.5, 0.5))
     state, firing, at = layer(), np.arange(8), stage(spec)
     layer_step(spec, at, state, firing, True)
     winners = state.fired.copy()
@@ -57,12 +59,17 @@ def test_below_the_gate_nothing_fires_and_nothing_is_learned():
     assert state.events == 0
 
 
-def test_at_most_k_fire_and_more_when_mature():
-    spec = LayerSpec(units=25, winners=(0.08, 0.24), threshold=1e-6, width=(0.4, 0.4))
-    for maturity, k in ((0.0, 2), (0.5, 2), (1.0, 6)):
-        state = layer()
-        layer_step(spec, stage(spec, maturity), state, np.arange(5), False)
-        assert state.fired.sum() == k
+def test_k_fire_and_the_strongest_of_them_teach():
+    spec = LayerSpec(
+        units=25, winners=(0.08, 0.24), threshold=1e-6, width=(0.4, 0.4), least_width=0.1, c_plus=0.5
+    )
+    state, at = layer(), replace(stage(spec), spread=np.eye(25))
+    layer_step(spec, at, state, np.arange(5), True)
+    assert state.fired.sum() == 6
+    teachers = np.argsort(-state.x)[:2]
+    np.testing.assert_allclose(state.c, 0.5 * (np.isin(np.arange(25), teachers) - 0.08))
+    changed = (state.weights != layer().weights).any(axis=0)
+    assert sorted(np.flatnonzero(changed)) == sorted(teachers)
 
 
 def test_the_gap_junctions_make_neighbors_fire_together():
@@ -112,13 +119,15 @@ def test_a_layer_waits_for_the_one_below_to_mature():
     assert mature(spec, 500, 0.9, 1.0) == 1.0
 
 
-def test_widths_move_by_equal_ratios_and_stop_at_the_least():
-    spec = LayerSpec(units=25, width=(0.4, 0.1), least_width=0.6)
-    widths = []
+def test_widths_and_rates_move_evenly_and_widths_stop_at_the_least():
+    spec = LayerSpec(units=25, width=(0.4, 0.1), least_width=0.6, eta=(0.01, 0.002))
+    widths, rates = [], []
     for maturity in (0.0, 0.4, 0.8, 1.0):
-        spread = stage(spec, maturity).spread
-        widths.append((-1.0 / (2.0 * np.log(spread[0, 1]))) ** 0.5)
-    np.testing.assert_allclose(widths, [2.0, 1.0, 0.6, 0.6])
+        at = stage(spec, maturity)
+        widths.append((-1.0 / (2.0 * np.log(at.spread[0, 1]))) ** 0.5)
+        rates.append(at.eta)
+    np.testing.assert_allclose(widths, [2.0, 1.25, 0.6, 0.6])
+    np.testing.assert_allclose(rates, [0.01, 0.0068, 0.0036, 0.002])
 
 
 def test_bells_end_at_three_standard_deviations():

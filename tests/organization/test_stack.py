@@ -17,8 +17,8 @@ SPEC = StackSpec(
     dynamics="rate_map",
     steps=40_000,
     layers={
-        "two": LayerSpec(units=64, min_active=8, mature_after=8000),
-        "three": LayerSpec(units=25, mature_after=1500, patience=4),
+        "two": LayerSpec(units=64, min_active=8, mature_after=6000),
+        "three": LayerSpec(units=25, mature_after=3000, patience=4),
     },
 )
 

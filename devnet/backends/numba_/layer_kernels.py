@@ -10,9 +10,9 @@ from devnet.dynamics.layered import LEAST_SPREAD
 
 
 @register_jitable
-def _add_scaled(total, row, first, last, factor):
-    """Add a part of a row; apart, so that it is vectorized."""
-    for j in range(first, last):
+def _add_scaled(total, row, factor):
+    """Add a row; given as slices that begin at 0, as indices that could be negative are not vectorized: a third of the time."""
+    for j in range(len(total)):
         total[j] += factor * row[j]
 
 
@@ -22,12 +22,13 @@ def _smooth(total, matrix, bands, values):
     total[:] = 0.0
     for i in range(len(values)):
         if values[i] != 0.0:
-            _add_scaled(total, matrix[i], bands[i, 0], bands[i, 1], values[i])
+            begin, end = bands[i]
+            _add_scaled(total[begin:end], matrix[i, begin:end], values[i])
 
 
 @register_jitable
 def _fire(x, threshold, winners, fired, order):
-    """Let the largest x above the threshold fire; ties go to the lowest unit. Returns how many."""
+    """Let the largest x above the threshold fire, and list them, the largest first; ties go to the lowest. Returns how many."""
     fired[:] = 0.0
     count = 0
     for _ in range(winners):
@@ -47,7 +48,7 @@ def _fire(x, threshold, winners, fired, order):
 @jit()
 def run_layer(
     first, cells, weights, scale, square, c, x, a, fired, spread, bands, reach, reach_bands,
-    min_active, winners, eta, c_plus, tau_x, threshold, recurrence, rest, h, tau_a, learn, out_first, out_cells,
+    min_active, winners, teachers, eta, c_plus, tau_x, threshold, recurrence, rest, h, tau_a, learn, out_first, out_cells,
 ):  # fmt: skip
     """Step a layer through ``len(first) - 1`` steps of the layer below, in place.
 
@@ -59,7 +60,13 @@ def run_layer(
         How many steps taught something.
     """
     units = len(c)
-    y, z, u, add = np.empty(units), np.empty(units), np.empty(units), np.empty(units)
+    y, z, u, add, teaching = (
+        np.empty(units),
+        np.empty(units),
+        np.empty(units),
+        np.empty(units),
+        np.empty(units),
+    )
     order = np.empty(winners, np.int64)
     events = 0
     written = 0
@@ -71,7 +78,7 @@ def run_layer(
         if is_open:
             y[:] = 0.0
             for e in range(first[t], first[t + 1]):
-                _add_scaled(y, weights[cells[e]], 0, units, 1.0)
+                _add_scaled(y, weights[cells[e]], 1.0)
             mean, top = 0.0, -np.inf
             for j in range(units):
                 y[j] *= scale[j] * p
@@ -102,7 +109,10 @@ def run_layer(
         for j in range(units):
             a[j] += h * fired[j] - a[j] / tau_a
         if is_open and learn and count > 0:
-            _smooth(z, spread, bands, fired)
+            teaching[:] = 0.0
+            for e in range(min(count, teachers)):
+                teaching[order[e]] = 1.0
+            _smooth(z, spread, bands, teaching)
             top = 0.0
             for j in range(units):
                 top = max(top, z[j])
@@ -112,9 +122,9 @@ def run_layer(
                 square[j] = (1.0 - rate) ** 2 * square[j] + 2.0 * rate * (1.0 - rate) * y[j] + rate**2 * p
                 scale[j] *= 1.0 - rate
                 add[j] = rate * p / scale[j]
-                c[j] += c_plus * (fired[j] - count / units)
+                c[j] += c_plus * (teaching[j] - min(count, teachers) / units)
             for e in range(first[t], first[t + 1]):
-                _add_scaled(weights[cells[e]], add, 0, units, 1.0)
+                _add_scaled(weights[cells[e]], add, 1.0)
             events += 1
         order[:count].sort()
         for e in range(count):
