@@ -160,7 +160,8 @@ def _compared(job: Job) -> dict[str, Any]:
     x, y, key = job.x_train, job.y_train, job.key
     dense = _trained(job)
     damage = Damage.units(dense, job.cut, rng=key.child("damage"))
-    budget = {"steps": job.baseline_steps}
+    steps = job.baseline_steps
+    pruning, tuning = (baselines.Training(steps, rate=rate) for rate in (6e-3, 3e-3))
     tasks: dict[str, dict[str, Callable[[Checkpoints], Any]]] = {}
     for share in job.sparsity:
         mine = key.child("sparsify", round(1000 * share))
@@ -169,16 +170,16 @@ def _compared(job: Job) -> dict[str, Any]:
                 dense, x, sparsity=s, steps=job.path_steps, rng=k, checkpoint=c
             ),
             "magnitude": lambda _, s=share, k=mine: baselines.magnitude_pruning(
-                dense, x, y, sparsity=s, rng=k, **budget
+                dense, x, y, sparsity=s, training=pruning, rng=k
             ),
             "gradual": lambda _, s=share, k=mine: baselines.gradual_magnitude_pruning(
-                dense, x, y, sparsity=s, rng=k, **budget
+                dense, x, y, sparsity=s, training=pruning, rng=k
             ),
         }
     mine = key.child("recover")
     tasks["recover"] = {
         "fip": lambda c: recover(dense, x, damage=damage, rng=mine, checkpoint=c),
-        "finetune": lambda _: baselines.fine_tuning(dense, x, y, damage=damage, rng=mine, **budget),
+        "finetune": lambda _: baselines.fine_tuning(dense, x, y, damage=damage, training=tuning, rng=mine),
     }
     tasks["second"] = _second_task(job, dense)
     return {

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +16,70 @@ from devnet._core.errors import HealthError
 from devnet._core.random import Key, as_key
 from devnet.fip import Adam, Layout, Network
 from devnet.fip._batches import Batches
-from devnet.fip._checks import whole
+from devnet.fip._checks import positive, whole
 from devnet.fip._inputs import as_inputs, call
 from devnet.fip._reference import as_labels
+
+
+@final
+@dataclass(frozen=True)
+class Training:
+    """Steps of Adam on mini-batches, the rate falling to 0 along half a cosine: the budget of a method.
+
+    Attributes:
+        steps: Mini-batch steps.
+        batch: Examples a step.
+        rate: First learning rate.
+    """
+
+    steps: int = 1000
+    batch: int = 128
+    rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        whole("steps", self.steps)
+        whole("batch", self.batch)
+        positive("rate", self.rate)
+
+    def descend(
+        self,
+        weights: Tensor,
+        count: int,
+        slope: Callable[[int, Tensor], Tensor],
+        key: Key,
+        *,
+        name: str = "train",
+        after: Callable[[int], None] | None = None,
+    ) -> None:
+        """Descend a loss in place.
+
+        Args:
+            weights: What moves, ``[P]``.
+            count: Number of examples.
+            slope: Called with the number of the step and those of its examples; returns the gradient, ``[P]``, which
+                may be overwritten.
+            key: Source of the order of mini-batches.
+            name: Of the job, for the progress bar.
+            after: Called after every step with the steps taken; may change the weights in place.
+
+        Raises:
+            HealthError: The weights left the finite numbers.
+        """
+        batches = Batches(key.stream("batches"), count, self.batch, weights.device)
+        optimizer = Adam(self.rate)
+        state = optimizer.state(weights)
+        with progress.task(name, self.steps) as tick:
+            for step in range(self.steps):
+                direction = slope(step, batches[step]).neg_()
+                with torch.no_grad():
+                    optimizer.move(weights, direction, state, step / self.steps)
+                    if after is not None:
+                        after(step + 1)
+                tick()
+        if not math.isfinite(float(weights.sum())):
+            raise HealthError(
+                f"{name}, step {self.steps}: the weights are not finite; take a lower rate than {self.rate}"
+            )
 
 
 def train_classifier(
@@ -49,29 +111,24 @@ def train_classifier(
         ConfigError: Inputs, labels or a number do not fit.
         HealthError: The weights left the finite numbers.
     """
-    return descend(module, inputs, labels, steps=steps, batch=batch, rate=rate, key=as_key(rng))
+    return trained(module, inputs, labels, Training(steps, batch, rate), as_key(rng))
 
 
-def descend(
+def trained(
     module: nn.Module,
     inputs: Any,
     labels: Any,
-    *,
-    steps: int,
-    batch: int,
-    rate: float,
+    training: Training,
     key: Key,
     constrain: Callable[[Network, int], None] | None = None,
 ) -> nn.Module:
-    """Train a copy of a classifier, constraining its weights after every step.
+    """Train a copy of a classifier with cross-entropy, constraining its weights after every step.
 
     Args:
         module: Where to start.
         inputs: ``[N, ...]``.
         labels: Class numbers ``[N]``.
-        steps: Mini-batch steps.
-        batch: Examples a step.
-        rate: First learning rate.
+        training: For how long, and how fast.
         key: Source of the order of mini-batches.
         constrain: Called with the network and the steps taken; may change the weights in place.
 
@@ -79,30 +136,20 @@ def descend(
         The trained copy.
 
     Raises:
-        ConfigError: Inputs, labels or a number do not fit.
+        ConfigError: Inputs or labels do not fit.
         HealthError: The weights left the finite numbers.
     """
-    whole("steps", steps)
-    whole("batch", batch)
     network = Network(module)
     x = as_inputs("inputs", inputs, network.weights)
     y = as_labels("labels", labels, x)
-    batches = Batches(key.stream("batches"), len(x), batch, x.device)
-    optimizer = Adam(rate)
-    state = optimizer.state(network.weights)
     out = torch.empty_like(network.weights)
-    with progress.task("train", steps) as tick:
-        for step in range(steps):
-            index = batches[step]
-            loss = nn.functional.cross_entropy(network(x.index_select(0, index)), y.index_select(0, index))
-            direction = network.gradient(loss, out=out).neg_()
-            with torch.no_grad():
-                optimizer.move(network.weights, direction, state, step / steps)
-                if constrain is not None:
-                    constrain(network, step + 1)
-            tick()
-    if not math.isfinite(float(network.weights.sum())):
-        raise HealthError(f"training step {steps}: the weights are not finite; take a lower rate than {rate}")
+
+    def slope(step: int, index: Tensor) -> Tensor:
+        loss = nn.functional.cross_entropy(network(x.index_select(0, index)), y.index_select(0, index))
+        return network.gradient(loss, out=out)
+
+    after = None if constrain is None else (lambda step: constrain(network, step))
+    training.descend(network.weights, len(x), slope, key, after=after)
     return with_weights(module, network.layout, network.weights)
 
 

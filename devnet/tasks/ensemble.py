@@ -12,12 +12,11 @@ from torch.nn.functional import cross_entropy
 
 from devnet._core.errors import ConfigError
 from devnet._core.random import as_key
-from devnet.fip import Adam, Network
-from devnet.fip._batches import Batches
+from devnet.fip import Network
 from devnet.fip._checks import positive, whole, within
 from devnet.fip._inputs import as_inputs, call
 from devnet.fip._reference import as_labels
-from devnet.tasks._training import with_weights
+from devnet.tasks._training import Training, with_weights
 
 
 def diversify(
@@ -58,10 +57,9 @@ def diversify(
 
     Raises:
         ConfigError: An argument does not fit.
+        HealthError: The weights left the finite numbers.
     """
     whole("count", count)
-    whole("steps", steps)
-    whole("batch", batch)
     positive("radius", radius)
     within("share", share, 0.0, 1.0 + 1e-9)
     network, key = Network(module), as_key(rng)
@@ -69,20 +67,18 @@ def diversify(
     if not isinstance(x, Tensor) or not x.is_floating_point():
         raise ConfigError("inputs", "not numbers", "one tensor of floating-point numbers")
     y = as_labels("labels", labels, x)
-    order, optimizer = Batches(key.stream("batches"), len(x), batch, x.device), Adam(rate)
-    changed = round(share * min(batch, len(x)))
+    training, changed = Training(steps, batch, rate), round(share * min(batch, len(x)))
+
+    def slope(step: int, index: Tensor) -> Tensor:
+        seen, wanted = x.index_select(0, index), y.index_select(0, index)
+        if changed:
+            worst = perturbed(network.module, seen[:changed], wanted[:changed], radius, bounds=bounds)
+            seen = torch.cat([worst, seen[changed:]])
+        return network.gradient(cross_entropy(network(seen), wanted))
+
     members = []
     for number in range(count):
-        state = optimizer.state(network.weights)
-        for step in range(steps):
-            index = order[number * steps + step]
-            seen, wanted = x.index_select(0, index), y.index_select(0, index)
-            if changed:
-                worst = perturbed(network.module, seen[:changed], wanted[:changed], radius, bounds=bounds)
-                seen = torch.cat([worst, seen[changed:]])
-            direction = network.gradient(cross_entropy(network(seen), wanted)).neg_()
-            with torch.no_grad():
-                optimizer.move(network.weights, direction, state, step / steps)
+        training.descend(network.weights, len(x), slope, key.child("cycle", number), name="diversify")
         members.append(with_weights(module, network.layout, network.weights))
     return members
 

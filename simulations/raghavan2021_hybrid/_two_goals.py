@@ -66,7 +66,7 @@ def _second_task(case: Case, sparse: nn.Module, train, seed: int) -> dict[str, n
     times = -(-len(x1) // case.stored)
     both = np.concatenate([x1, np.tile(kept, (times, *(1,) * (kept.ndim - 1)))[: len(x1)]])
     labels = np.concatenate([y1, np.tile(kept_labels, times)[: len(y1)]])
-    plan = {"steps": case.steps, "batch": case.batch, "rate": case.rate, "rng": seed}
+    plan = {"training": baselines.Training(case.steps, case.batch, case.rate), "rng": seed}
     path = traverse(
         sparse,
         Problem(

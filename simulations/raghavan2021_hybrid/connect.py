@@ -16,7 +16,6 @@ from devnet.study.figure import Effort, Found, main
 from devnet.tasks.connection import (
     barrier,
     connect,
-    connect_with_labels,
     match_activations,
     match_weights,
     straight,
@@ -55,8 +54,8 @@ def run(effort: Effort) -> Found:
             "straight": straight(first, last),
             "straight, weights matched": straight(first, matched),
             "straight, activations matched": straight(first, match_activations(first, last, x[:5000])),
-            "Bézier with labels, matched": connect_with_labels(
-                first, matched, x, data.y_train, steps=steps, rng=number
+            "Bézier with labels, matched": connect(
+                first, matched, x, labels=data.y_train, steps=steps, rng=number
             ),
             "Bézier, no labels, matched": connect(first, matched, x, steps=steps, rng=number),
         }

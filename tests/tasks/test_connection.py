@@ -16,7 +16,6 @@ from devnet.tasks import accuracy, train_classifier
 from devnet.tasks.connection import (
     barrier,
     connect,
-    connect_with_labels,
     match_activations,
     match_weights,
     straight,
@@ -102,7 +101,7 @@ def test_matching_and_bending_both_lower_the_barrier(pair, digits):
     assert barrier(curve.scan(wrong, 9)) < 0.02
     assert torch.equal(curve.module(0)[0].weight, pair[0][0].weight)
     assert torch.equal(curve.module(1)[4].weight, matched[4].weight)
-    tuned = connect_with_labels(pair[0], matched, x, y, steps=200, rate=1e-2, rng=0)
+    tuned = connect(pair[0], matched, x, labels=y, steps=200, rate=1e-2, rng=0)
     assert barrier(tuned.scan(loss, 9)) < 0.5 * aligned
     again = connect(pair[0], matched, x, steps=200, rate=1e-2, rng=0)
     assert torch.equal(again.control, curve.control)
@@ -140,7 +139,7 @@ class Odd(nn.Module):
         ("inputs", lambda m, x: match_activations(m, m, x[:1])),
         ("other", lambda m, x: connect(m, Odd(), x)),
         ("steps", lambda m, x: connect(m, m, x, steps=0)),
-        ("labels", lambda m, x: connect_with_labels(m, m, x, [0.5])),
+        ("labels", lambda m, x: connect(m, m, x, labels=[0.5])),
         ("other", lambda m, x: straight(m, Odd())),
         ("losses", lambda m, x: barrier([1.0])),
         ("t", lambda m, x: straight(m, m).module(1.5)),

@@ -75,7 +75,9 @@ def test_calibration_error_is_the_mean_gap_of_confidence_and_accuracy():
 def test_low_rank_tuning_moves_every_matrix_by_its_rank_and_nothing_else(dense, digits):
     x, y = digits
     shifted = (y + 1) % 10
-    tuned = baselines.low_rank_tuning(dense, x[:900], shifted[:900], rank=3, steps=300, rate=1e-2, rng=0)
+    tuned = baselines.low_rank_tuning(
+        dense, x[:900], shifted[:900], rank=3, training=baselines.Training(300, rate=1e-2), rng=0
+    )
     for name, before in dense.named_parameters():
         change = (dict(tuned.named_parameters())[name] - before).detach()
         if before.ndim < 2:

@@ -15,6 +15,7 @@ from devnet._core.random import Key
 from devnet.data import load_images
 from devnet.fip import Stop
 from devnet.tasks import Damage, accuracy, baselines, recover, sparsify, train_classifier
+from devnet.tasks.baselines import Training
 
 
 @pytest.fixture(autouse=True)
@@ -67,8 +68,12 @@ def test_sparsify_without_labels_keeps_up_with_pruning_that_sees_them(dense, dig
     x, y, x_test, y_test = digits
     path = sparsify(dense, x, sparsity=0.95, steps=600, rng=0)
     ours = path.module()
-    gradual = baselines.gradual_magnitude_pruning(dense, x, y, sparsity=0.95, steps=600, rng=0)
-    at_once = baselines.magnitude_pruning(dense, x, y, sparsity=0.95, steps=600, rng=0)
+    gradual = baselines.gradual_magnitude_pruning(
+        dense, x, y, sparsity=0.95, training=Training(600, rate=6e-3), rng=0
+    )
+    at_once = baselines.magnitude_pruning(
+        dense, x, y, sparsity=0.95, training=Training(600, rate=6e-3), rng=0
+    )
     assert path.stop is Stop.STEPS
     assert zeros(ours) == zeros(gradual) == zeros(at_once) == pytest.approx(0.95, abs=2e-4)
     best = max(accuracy(gradual, x_test, y_test), accuracy(at_once, x_test, y_test))
@@ -78,20 +83,22 @@ def test_sparsify_without_labels_keeps_up_with_pruning_that_sees_them(dense, dig
 
 def test_surgery_in_blocks_costs_less_than_cutting_alone_and_solves_the_quadratic_model(dense, digits):
     x, y, x_test, y_test = digits
-    at_once = {"sparsity": 0.8, "steps": 0, "examples": 400, "rng": 0}
+    at_once = {"sparsity": 0.8, "training": None, "examples": 400, "rng": 0}
     scores = [
         accuracy(baselines.obs_pruning(dense, x, y, block=block, **at_once), x_test, y_test)
         for block in (1, 60)
     ]
     assert scores[1] > scores[0] + 0.03
-    tuned = baselines.obs_pruning(dense, x, y, sparsity=0.95, steps=300, rng=0)
+    tuned = baselines.obs_pruning(dense, x, y, sparsity=0.95, training=Training(300, rate=6e-3), rng=0)
     assert zeros(tuned) == pytest.approx(0.95, abs=2e-4)
     assert accuracy(tuned, x_test, y_test) > 0.75
 
 
 def test_gradual_pruning_may_ask_the_fisher_metric(dense, digits):
     x, y, x_test, y_test = digits
-    sparse = baselines.gradual_fisher_pruning(dense, x, y, sparsity=0.95, steps=400, rng=0)
+    sparse = baselines.gradual_fisher_pruning(
+        dense, x, y, sparsity=0.95, training=Training(400, rate=6e-3), rng=0
+    )
     assert zeros(sparse) == pytest.approx(0.95, abs=2e-4)
     assert accuracy(sparse, x_test, y_test) > 0.88
 
@@ -102,7 +109,7 @@ def test_recovery_without_labels_regains_the_dense_network(dense, digits):
     lost = accuracy(dense, x_test, y_test) - accuracy(damage.apply(dense), x_test, y_test)
     path = recover(dense, x, damage=damage, rng=0)
     recovered = path.module()
-    tuned = baselines.fine_tuning(dense, x, y, damage=damage, steps=600, rng=0)
+    tuned = baselines.fine_tuning(dense, x, y, damage=damage, training=Training(600, rate=3e-3), rng=0)
     assert lost > 0.05
     assert path.distance[-1] < 0.1 * path.distance[0]
     assert accuracy(recovered, x_test, y_test) > accuracy(tuned, x_test, y_test) - 0.01
@@ -152,7 +159,7 @@ def test_accuracy_leaves_the_mode_alone(dense, digits):
         ("direction.batch", lambda m, x, y: sparsify(m, x, sparsity=0.5, batch=0)),
         ("steps", lambda m, x, y: train_classifier(m, x, y, steps=0)),
         ("batch", lambda m, x, y: train_classifier(m, x, y, batch=2.0)),
-        ("step.rate", lambda m, x, y: train_classifier(m, x, y, rate=-1.0)),
+        ("rate", lambda m, x, y: train_classifier(m, x, y, rate=-1.0)),
         ("labels", lambda m, x, y: train_classifier(m, x, y[:-1])),
         ("labels", lambda m, x, y: accuracy(m, x, y.double())),
         ("labels", lambda m, x, y: accuracy(m, x, -1 - y)),

@@ -14,8 +14,8 @@ from devnet.fip import Network
 from devnet.fip._checks import positive, whole, within
 from devnet.fip._inputs import as_inputs
 from devnet.fip._reference import as_labels
-from devnet.tasks._training import descend, with_weights
-from devnet.tasks.baselines._pruning import smallest
+from devnet.tasks._training import Training, trained, with_weights
+from devnet.tasks.baselines._pruning import PRUNING, smallest
 
 _TOGETHER = 32  # examples whose gradients are held at once
 
@@ -26,9 +26,7 @@ def obs_pruning(
     labels: Any,
     *,
     sparsity: float,
-    steps: int = 1000,
-    batch: int = 128,
-    rate: float = 6e-3,
+    training: Training | None = PRUNING,
     examples: int = 512,
     block: int = 100,
     damping: float = 1e-4,
@@ -45,9 +43,7 @@ def obs_pruning(
         inputs: ``[N, ...]``.
         labels: Class numbers ``[N]``.
         sparsity: Share of the weights to cut, 0 <= sparsity < 1.
-        steps: Mini-batch steps of fine-tuning; 0 for none.
-        batch: Examples a step.
-        rate: First learning rate of Adam; falls to 0 along half a cosine.
+        training: The fine-tuning; None for none.
         examples: Labelled examples that make F.
         block: Consecutive weights that share a block.
         damping: mu.
@@ -61,7 +57,6 @@ def obs_pruning(
         HealthError: The weights left the finite numbers.
     """
     within("sparsity", sparsity, 0.0, 1.0)
-    whole("steps", steps, 0)
     whole("examples", examples)
     whole("block", block)
     positive("damping", damping)
@@ -76,13 +71,13 @@ def obs_pruning(
     off = smallest(network, network.weights.square() / inverse.clamp_min(1e-30), sparsity)
     network.weights.copy_(_corrected(network.weights, off, fisher, block))
     cut = with_weights(module, network.layout, network.weights)
-    if not steps:
+    if training is None:
         return cut
 
     def constrain(network: Network, step: int) -> None:
         network.weights.masked_fill_(off, 0.0)
 
-    return descend(cut, inputs, labels, steps=steps, batch=batch, rate=rate, key=key, constrain=constrain)
+    return trained(cut, inputs, labels, training, key, constrain)
 
 
 def _blocks(network: Network, x: Tensor, y: Tensor, block: int, damping: float) -> Tensor:

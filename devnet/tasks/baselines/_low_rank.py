@@ -11,12 +11,13 @@ from torch.nn.functional import cross_entropy
 
 from devnet._core.errors import ConfigError
 from devnet._core.random import as_key
-from devnet.fip import Adam, Network
-from devnet.fip._batches import Batches
+from devnet.fip import Network
 from devnet.fip._checks import whole
 from devnet.fip._inputs import as_inputs
 from devnet.fip._reference import as_labels
-from devnet.tasks._training import with_weights
+from devnet.tasks._training import Training, with_weights
+
+LOW_RANK = Training()
 
 
 def low_rank_tuning(
@@ -25,9 +26,7 @@ def low_rank_tuning(
     labels: Any,
     *,
     rank: int = 4,
-    steps: int = 1000,
-    batch: int = 128,
-    rate: float = 1e-3,
+    training: Training = LOW_RANK,
     rng: Any = None,
 ) -> nn.Module:
     r"""Learn a task by :math:`W + B A` with labels, B zero and A random at the start (Hu et al. 2022).
@@ -39,9 +38,7 @@ def low_rank_tuning(
         inputs: ``[N, ...]``.
         labels: Class numbers ``[N]``.
         rank: Columns of B; fewer where a matrix has fewer rows or columns.
-        steps: Mini-batch steps.
-        batch: Examples a step.
-        rate: First learning rate of Adam; falls to 0 along half a cosine.
+        training: Its steps.
         rng: Seed, generator or key.
 
     Returns:
@@ -49,10 +46,9 @@ def low_rank_tuning(
 
     Raises:
         ConfigError: An argument does not fit.
+        HealthError: The weights left the finite numbers.
     """
     whole("rank", rank)
-    whole("steps", steps)
-    whole("batch", batch)
     network, key = Network(module), as_key(rng)
     x = as_inputs("inputs", inputs, network.weights)
     if not isinstance(x, Tensor):
@@ -81,14 +77,11 @@ def low_rank_tuning(
             place += inner * (out + into)
         return found
 
-    order, optimizer = Batches(key.stream("batches"), len(x), batch, x.device), Adam(rate)
-    state = optimizer.state(thin)
-    for step in range(steps):
-        index = order[step]
+    def slope(step: int, index: Tensor) -> Tensor:
         live = thin.detach().requires_grad_()
         outputs = functional_call(network.module, moved(live), (x.index_select(0, index),))
-        slope = torch.autograd.grad(cross_entropy(outputs, y.index_select(0, index)), live)[0]
-        with torch.no_grad():
-            optimizer.move(thin, slope.neg_(), state, step / steps)
+        return torch.autograd.grad(cross_entropy(outputs, y.index_select(0, index)), live)[0]
+
+    training.descend(thin, len(x), slope, key)
     with torch.no_grad():
         return with_weights(module, network.layout, network.layout.join(moved(thin)))

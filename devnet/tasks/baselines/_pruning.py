@@ -9,12 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from devnet._core.random import Key, as_key
+from devnet._core.random import as_key
 from devnet.fip import Fisher, Network
 from devnet.fip._checks import whole, within
 from devnet.fip._inputs import as_inputs
 from devnet.fip._saliency import threshold
-from devnet.tasks._training import descend
+from devnet.tasks._training import Training, trained
+
+PRUNING = Training(rate=6e-3)
+"""The rate that was best for most of them on LeNet-300-100 (see ``simulations/raghavan2020_sparsify/_tuning.py``)."""
 
 
 def smallest(network: Network, score: Tensor, sparsity: float) -> Tensor:
@@ -42,9 +45,7 @@ def magnitude_pruning(
     labels: Any,
     *,
     sparsity: float,
-    steps: int = 1000,
-    batch: int = 128,
-    rate: float = 6e-3,
+    training: Training = PRUNING,
     rng: Any = None,
 ) -> nn.Module:
     """Cut the globally smallest weights at once, then fine-tune the others with labels (Han et al. 2015).
@@ -54,9 +55,7 @@ def magnitude_pruning(
         inputs: ``[N, ...]``.
         labels: Class numbers ``[N]``.
         sparsity: Share of the weights to cut, 0 <= sparsity < 1.
-        steps: Mini-batch steps of fine-tuning.
-        batch: Examples a step.
-        rate: First learning rate of Adam; falls to 0 along half a cosine.
+        training: The fine-tuning.
         rng: Seed, generator or key.
 
     Returns:
@@ -73,9 +72,7 @@ def magnitude_pruning(
     def constrain(network: Network, step: int) -> None:
         network.weights.masked_fill_(off, 0.0)
 
-    return descend(
-        module, inputs, labels, steps=steps, batch=batch, rate=rate, key=as_key(rng), constrain=constrain
-    )
+    return trained(module, inputs, labels, training, as_key(rng), constrain)
 
 
 def gradual_magnitude_pruning(
@@ -84,9 +81,7 @@ def gradual_magnitude_pruning(
     labels: Any,
     *,
     sparsity: float,
-    steps: int = 1000,
-    batch: int = 128,
-    rate: float = 6e-3,
+    training: Training = PRUNING,
     approach: float = 0.6,
     refresh: int = 20,
     rng: Any = None,
@@ -100,9 +95,7 @@ def gradual_magnitude_pruning(
         inputs: ``[N, ...]``.
         labels: Class numbers ``[N]``.
         sparsity: Share s of the weights to cut, 0 <= s < 1.
-        steps: Mini-batch steps T.
-        batch: Examples a step.
-        rate: First learning rate of Adam; falls to 0 along half a cosine.
+        training: Its T steps.
         approach: Share of the steps in which the sparsity grows.
         refresh: Steps between two choices of the weights to cut.
         rng: Seed, generator or key.
@@ -118,9 +111,8 @@ def gradual_magnitude_pruning(
     def score(network: Network) -> Tensor:
         return network.weights.abs()
 
-    return _gradual(
-        module, inputs, labels, score, sparsity, steps, batch, rate, approach, refresh, as_key(rng)
-    )
+    constrain = _gradual(score, sparsity, training.steps, approach, refresh)
+    return trained(module, inputs, labels, training, as_key(rng), constrain)
 
 
 def gradual_fisher_pruning(
@@ -129,9 +121,7 @@ def gradual_fisher_pruning(
     labels: Any,
     *,
     sparsity: float,
-    steps: int = 1000,
-    batch: int = 128,
-    rate: float = 6e-3,
+    training: Training = PRUNING,
     approach: float = 0.6,
     refresh: int = 20,
     examples: int = 128,
@@ -148,9 +138,7 @@ def gradual_fisher_pruning(
         inputs: ``[N, ...]``.
         labels: Class numbers ``[N]``.
         sparsity: Share of the weights to cut, 0 <= sparsity < 1.
-        steps: Mini-batch steps.
-        batch: Examples a step.
-        rate: First learning rate of Adam; falls to 0 along half a cosine.
+        training: Its steps.
         approach: Share of the steps in which the sparsity grows.
         refresh: Steps between two choices of the weights to cut.
         examples: Inputs of an estimate.
@@ -181,23 +169,14 @@ def gradual_fisher_pruning(
         held["diagonal"] = held["diagonal"].lerp(fresh, 0.2) if "diagonal" in held else fresh
         return network.weights.square() * (held["diagonal"] + floor)
 
-    return _gradual(module, inputs, labels, score, sparsity, steps, batch, rate, approach, refresh, key)
+    constrain = _gradual(score, sparsity, training.steps, approach, refresh)
+    return trained(module, inputs, labels, training, key, constrain)
 
 
 def _gradual(
-    module: nn.Module,
-    inputs: Any,
-    labels: Any,
-    score: Callable[[Network], Tensor],
-    sparsity: float,
-    steps: int,
-    batch: int,
-    rate: float,
-    approach: float,
-    refresh: int,
-    key: Key,
-) -> nn.Module:
-    """Train with labels along the cubic schedule, cutting what a score puts last."""
+    score: Callable[[Network], Tensor], sparsity: float, steps: int, approach: float, refresh: int
+) -> Callable[[Network, int], None]:
+    """Return what cuts, along the cubic schedule, the weights that a score puts last."""
     within("sparsity", sparsity, 0.0, 1.0)
     off: list[Tensor] = []
 
@@ -210,4 +189,4 @@ def _gradual(
         if off:
             network.weights.masked_fill_(off[0], 0.0)
 
-    return descend(module, inputs, labels, steps=steps, batch=batch, rate=rate, key=key, constrain=constrain)
+    return constrain

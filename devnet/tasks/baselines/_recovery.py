@@ -8,7 +8,9 @@ from torch import Tensor, nn
 
 from devnet._core.random import as_key
 from devnet.fip import Damage, Network
-from devnet.tasks._training import descend
+from devnet.tasks._training import Training, trained
+
+RECOVERY = Training(rate=3e-3)
 
 
 def fine_tuning(
@@ -17,9 +19,7 @@ def fine_tuning(
     labels: Any,
     *,
     damage: Damage,
-    steps: int = 1000,
-    batch: int = 128,
-    rate: float = 3e-3,
+    training: Training = RECOVERY,
     rng: Any = None,
 ) -> nn.Module:
     """Train what a damage left with labels, the cut weights held at zero.
@@ -29,9 +29,7 @@ def fine_tuning(
         inputs: ``[N, ...]``.
         labels: Class numbers ``[N]``.
         damage: What is cut.
-        steps: Mini-batch steps.
-        batch: Examples a step.
-        rate: First learning rate of Adam; falls to 0 along half a cosine.
+        training: Its steps.
         rng: Seed, generator or key.
 
     Returns:
@@ -49,6 +47,4 @@ def fine_tuning(
             masks.append(~damage.mask(network.layout).to(network.weights.device))
         network.weights.masked_fill_(masks[0], 0.0)
 
-    return descend(
-        damaged, inputs, labels, steps=steps, batch=batch, rate=rate, key=as_key(rng), constrain=constrain
-    )
+    return trained(damaged, inputs, labels, training, as_key(rng), constrain)

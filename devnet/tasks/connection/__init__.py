@@ -3,7 +3,6 @@
 from devnet.tasks.connection._curve import Curve as Curve
 from devnet.tasks.connection._curve import barrier as barrier
 from devnet.tasks.connection._curve import connect as connect
-from devnet.tasks.connection._curve import connect_with_labels as connect_with_labels
 from devnet.tasks.connection._curve import straight as straight
 from devnet.tasks.connection._match import match_activations as match_activations
 from devnet.tasks.connection._match import match_weights as match_weights

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -11,16 +10,14 @@ from typing import Any, final
 import numpy as np
 from torch import Tensor, nn
 
-from devnet._core import progress
-from devnet._core.errors import ConfigError, HealthError
-from devnet._core.random import Key, as_key
-from devnet.fip import Adam, Fisher, Layout, Network
-from devnet.fip._batches import Batches
+from devnet._core.errors import ConfigError
+from devnet._core.random import as_key
+from devnet.fip import Fisher, Layout, Network
 from devnet.fip._checks import whole
-from devnet.fip._inputs import as_inputs
+from devnet.fip._inputs import Batch, as_inputs
 from devnet.fip._place import flat_weights
 from devnet.fip._reference import as_labels
-from devnet.tasks._training import with_weights
+from devnet.tasks._training import Training, with_weights
 
 
 @final
@@ -91,6 +88,7 @@ def connect(
     other: nn.Module,
     inputs: Any,
     *,
+    labels: Any = None,
     steps: int = 1500,
     batch: int = 128,
     rate: float = 3e-3,
@@ -107,6 +105,8 @@ def connect(
         module: The network at t = 0; it is not touched.
         other: That at t = 1, of the same architecture.
         inputs: Reference inputs ``[N, ...]``.
+        labels: None; or class numbers ``[N]``, whose cross-entropy is descended instead (Garipov et al. 2018): what
+            the label-free curve is held against.
         steps: Mini-batch steps.
         batch: Examples a step.
         rate: First learning rate of Adam; falls to 0 along half a cosine.
@@ -117,65 +117,48 @@ def connect(
 
     Raises:
         ConfigError: An argument does not fit.
-        HealthError: The weights left the finite numbers.
+        HealthError: The curve left the finite numbers.
     """
-    network = Network(module)
+    network, key, training = Network(module), as_key(rng), Training(steps, batch, rate)
     first = network.weights.clone()
     last = flat_weights("other", other, network.layout, first)
+    control = 0.5 * (first + last)
     x = as_inputs("inputs", inputs, first)
+    loss = _to_great_circle(network, last, x) if labels is None else _to_labels(network, labels, x)
+    places = key.stream("places").uniform(0, steps)
+
+    def slope(step: int, index: Tensor) -> Tensor:
+        t = float(places[step])
+        network.weights.copy_(_point(first, control, last, t))
+        return loss(index, t).mul_(2.0 * t * (1.0 - t))
+
+    training.descend(control, len(x), slope, key, name="connect")
+    return Curve(copy.deepcopy(module), network.layout, first, control, last)
+
+
+def _to_great_circle(network: Network, last: Tensor, x: Batch) -> Callable[[Tensor, float], Tensor]:
+    """Return the gradient of the Fisher divergence from the great circle; the network stands at its start."""
     start = network.outputs(x).log_softmax(-1)
     network.weights.copy_(last)
     end = network.outputs(x).log_softmax(-1)
 
-    def slope(network: Network, index: Tensor, t: float) -> Tensor:
+    def slope(index: Tensor, t: float) -> Tensor:
         live = network(x.index_select(0, index))
         wanted = great_circle(start.index_select(0, index), end.index_select(0, index), t)
         return network.gradient(live, Fisher().residual(live.detach(), wanted).div_(len(index)))
 
-    return _bent(module, network, first, last, len(x), slope, steps, batch, rate, as_key(rng))
+    return slope
 
 
-def connect_with_labels(
-    module: nn.Module,
-    other: nn.Module,
-    inputs: Any,
-    labels: Any,
-    *,
-    steps: int = 1500,
-    batch: int = 128,
-    rate: float = 3e-3,
-    rng: Any = None,
-) -> Curve:
-    """Connect two classifiers by a curve of low cross-entropy (Garipov et al. 2018): what ``connect`` is held against.
-
-    Args:
-        module: The network at t = 0; it is not touched.
-        other: That at t = 1, of the same architecture.
-        inputs: ``[N, ...]``.
-        labels: Class numbers ``[N]``.
-        steps: Mini-batch steps.
-        batch: Examples a step.
-        rate: First learning rate of Adam; falls to 0 along half a cosine.
-        rng: Seed, generator or key.
-
-    Returns:
-        The curve.
-
-    Raises:
-        ConfigError: An argument does not fit.
-        HealthError: The weights left the finite numbers.
-    """
-    network = Network(module)
-    first = network.weights.clone()
-    last = flat_weights("other", other, network.layout, first)
-    x = as_inputs("inputs", inputs, first)
+def _to_labels(network: Network, labels: Any, x: Batch) -> Callable[[Tensor, float], Tensor]:
+    """Return the gradient of the cross-entropy."""
     y = as_labels("labels", labels, x)
 
-    def slope(network: Network, index: Tensor, t: float) -> Tensor:
+    def slope(index: Tensor, t: float) -> Tensor:
         live = network(x.index_select(0, index))
         return network.gradient(nn.functional.cross_entropy(live, y.index_select(0, index)))
 
-    return _bent(module, network, first, last, len(x), slope, steps, batch, rate, as_key(rng))
+    return slope
 
 
 def straight(module: nn.Module, other: nn.Module) -> Curve:
@@ -195,37 +178,6 @@ def straight(module: nn.Module, other: nn.Module) -> Curve:
     first = network.weights.clone()
     last = flat_weights("other", other, network.layout, first)
     return Curve(copy.deepcopy(module), network.layout, first, 0.5 * (first + last), last)
-
-
-def _bent(
-    module: nn.Module,
-    network: Network,
-    first: Tensor,
-    last: Tensor,
-    count: int,
-    slope: Callable[[Network, Tensor, float], Tensor],
-    steps: int,
-    batch: int,
-    rate: float,
-    key: Key,
-) -> Curve:
-    """Descend the mean of a loss along the curve by its control point; ``slope`` is the loss's gradient at a place."""
-    whole("steps", steps)
-    whole("batch", batch)
-    control = 0.5 * (first + last)
-    optimizer, order = Adam(rate), Batches(key.stream("batches"), count, batch, first.device)
-    state = optimizer.state(control)
-    places = key.stream("places").uniform(0, steps)
-    with progress.task("connect", steps) as tick:
-        for step in range(steps):
-            t = float(places[step])
-            network.weights.copy_(_point(first, control, last, t))
-            direction = slope(network, order[step], t).mul_(-2.0 * t * (1.0 - t))
-            optimizer.move(control, direction, state, step / steps)
-            tick()
-    if not math.isfinite(float(control.sum())):
-        raise HealthError(f"step {steps}: the curve is not finite; take a lower rate than {rate}")
-    return Curve(copy.deepcopy(module), network.layout, first, control, last)
 
 
 def great_circle(log_p: Tensor, log_q: Tensor, t: float) -> Tensor:
