@@ -158,18 +158,17 @@ class MetricAnchor(Method):
         network, anchor = learner.network, learner.memory["anchor"]
         moved = network.weights - anchor
         for name, pieces, matrix in _matrices(network, moved):
-            inner, outer, shrink = self._shrinking(learner, name)
-            _put(pieces, outer @ ((outer.T @ matrix @ inner) * shrink) @ inner.T)
+            inner, outer, stiff = self._stiffness(learner, name)
+            _put(pieces, outer @ ((outer.T @ matrix @ inner) / (1.0 + learner.rate * stiff)) @ inner.T)
         torch.add(anchor, moved, out=network.weights)
 
-    def _shrinking(self, learner: Learner, name: str) -> tuple[Tensor, Tensor, Tensor]:
-        """Return both eigenbases of a layer and the factors on coefficients in them; made once a task."""
+    def _stiffness(self, learner: Learner, name: str) -> tuple[Tensor, Tensor, Tensor]:
+        """Return both eigenbases of a layer and k lambda times the metric's eigenvalues in them; made once a task."""
         made = learner.memory["bases"]
         if name not in made:
             (a, inner), (g, outer) = (torch.linalg.eigh(m) for m in learner.memory["factors"][name])
-            strength = self.strength * learner.rate * self.every / learner.memory["tasks"]
-            stiff = strength * g.clamp_min(0.0)[:, None] * a.clamp_min(0.0)
-            made[name] = inner, outer, 1.0 / (1.0 + stiff)
+            strength = self.strength * self.every / learner.memory["tasks"]
+            made[name] = inner, outer, strength * g.clamp_min(0.0)[:, None] * a.clamp_min(0.0)
         return made[name]
 
     def finish(self, learner: Learner, inputs: Tensor) -> None:

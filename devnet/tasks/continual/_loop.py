@@ -43,7 +43,7 @@ class Learner:
         stored: Stored inputs of earlier tasks ``[M, ...]``; empty in the first.
         labels: Their class numbers ``[M]``.
         outputs: What the network answered when they were stored ``[M, C]``.
-        rate: Rate of gradient descent.
+        rate: Rate of gradient descent at this step.
         step: Step within the task.
         memory: What the method remembers.
         orders: Orders of the stored examples in this task, by stream.
@@ -127,7 +127,7 @@ def learn_tasks(
         steps: Mini-batch steps a task.
         batch: New examples a step; a method that replays takes as many stored ones.
         stored: Examples kept of every task, drawn at random.
-        rate: Rate of gradient descent.
+        rate: Rate of gradient descent at the start of a task; falls to 0 along half a cosine.
         clip: Largest norm of the gradient.
         augment: How stored inputs are changed whenever a method recalls them; None leaves them as they are.
         rng: Seed, generator or key.
@@ -162,12 +162,12 @@ def learn_tasks(
             order = Batches(learner.key.stream("batches"), len(x), batch, x.device)
             method.start(learner, x)
             for learner.step in range(steps):
+                learner.rate = rate * 0.5 * (1.0 + math.cos(math.pi * learner.step / steps))
                 index = order[learner.step]
                 g = method.gradient(learner, index, x.index_select(0, index), y.index_select(0, index))
                 with torch.no_grad():
-                    network.weights.addcmul_(
-                        g, (clip / g.norm().clamp_min(1e-30)).clamp_max(1.0), value=-rate
-                    )
+                    short = (clip / g.norm().clamp_min(1e-30)).clamp_max(1.0)
+                    network.weights.addcmul_(g, short, value=-learner.rate)
                     method.settle(learner)
                 tick()
             if not math.isfinite(float(network.weights.sum())):

@@ -80,36 +80,42 @@ class InvariantReplay(Replaying):
     r"""Stay near the network at the start of the path on stored inputs, and read all classes out evenly (F24, ours).
 
     :math:`CE_\pi(new) + \frac{\alpha}{|K|} \sum_{c \in K} (z_c - z_{0,c})^2 + \beta\, CE_\pi(stored)
-    - \gamma \log \sum_{c \in K} p_{\pi,c}(stored)`: the functional distance in the Euclidean metric from the network :math:`z_0` with which the task began, over the classes K that
-    were known then. :math:`CE_\pi` adds :math:`\log \pi_c` to the logits, :math:`\pi` being the share of a class in
-    the joint batch (Ren et al. 2020), so that the many examples of the new classes do not raise their logits.
+    + \gamma\, CE_\pi(stored, \hat y)`: the functional distance in the Euclidean metric from the network :math:`z_0`
+    with which the task began, over the classes K that were known then. :math:`CE_\pi` adds :math:`\log \pi_c` to the
+    logits, :math:`\pi` being the share of a class in the joint batch (Ren et al. 2020), so that the many examples of the
+    new classes do not raise their logits.
 
     Attributes:
         outputs: alpha.
         labels: beta; 0 uses no label of a stored example.
-        known: gamma, on a stored example's being of some known class; takes the place of labels where there are none.
+        answers: gamma, on the class :math:`\hat y` that the network itself gave an example when it was stored; takes
+            the place of labels where there are none.
     """
 
     outputs: float = 1.0
     labels: float = 1.0
-    known: float = 0.0
+    answers: float = 0.0
 
     def __post_init__(self) -> None:
         within("method.outputs", self.outputs, 0.0, math.inf)
         within("method.labels", self.labels, 0.0, math.inf)
-        within("method.known", self.known, 0.0, math.inf)
+        within("method.answers", self.answers, 0.0, math.inf)
 
     def start(self, learner: Learner, inputs: Tensor) -> None:
-        """Keep the network as it is now, and count the classes."""
-        count = learner.outputs.shape[-1]
-        new = learner.answers.bincount(minlength=count)[:count].to(learner.network.weights)
-        old = learner.labels.bincount(minlength=count)[:count].to(new)
+        """Keep the network as it is now, ask what stored examples are to it, and count the classes."""
+        memory, count = learner.memory, learner.outputs.shape[-1]
+        known = learner.labels.bincount(minlength=count) > 0  # the classes, not which example is of which
+        answers = memory.get("answers", learner.labels[:0])
+        fresh = learner.outputs[len(answers) :].masked_fill(~known, -math.inf).argmax(-1)
+        memory["answers"] = torch.cat([answers, fresh])
+        new = learner.answers.bincount(minlength=count).to(learner.network.weights)
+        old = memory["answers"].bincount(minlength=count).to(new)
         share = new / new.sum()
-        if len(learner.labels):
+        if len(learner.stored):
             share = 0.5 * share + 0.5 * old / old.sum()
-        learner.memory["known"] = old > 0
-        learner.memory["even"] = share.clamp_min(1e-6).log()
-        learner.memory["start"] = learner.network.weights.clone()
+        memory["known"] = known
+        memory["even"] = share.clamp_min(1e-6).log()
+        memory["start"] = learner.network.weights.clone()
 
     def fresh(self, learner: Learner, x: Tensor, y: Tensor) -> Tensor:
         """Return the balanced cross-entropy."""
@@ -126,10 +132,9 @@ class InvariantReplay(Replaying):
             wanted = learner.network.function(x)(learner.memory["start"])
         loss = self.outputs * mse_loss(live[:, known], wanted[:, known])
         even = (live + learner.memory["even"]).log_softmax(-1)
-        if self.labels:
-            loss = loss + self.labels * nll_loss(even, learner.labels[stored])
-        if self.known:
-            loss = loss - self.known * even[:, known].logsumexp(-1).mean()
+        for factor, told in ((self.labels, learner.labels), (self.answers, learner.memory["answers"])):
+            if factor:
+                loss = loss + factor * nll_loss(even, told[stored])
         return loss
 
 
