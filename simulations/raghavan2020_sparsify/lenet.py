@@ -7,19 +7,31 @@ from time import perf_counter
 import numpy as np
 from _lenet import dense, images, seen
 from matplotlib.figure import Figure
+from torch import nn
 
 from devnet.study.claims import Answer
 from devnet.study.figure import Effort, Found, main
 from devnet.tasks import accuracy, baselines, sparsify
+from devnet.tasks.baselines import Training
 from devnet.viz.style import INK, OURS, PATCHES, styled
 
 LEVELS = (0.8, 0.95, 0.98, 0.99)
+PATH = "path, no labels"
 RIVALS = {
     "magnitude + fine-tuning": baselines.magnitude_pruning,
     "gradual magnitude": baselines.gradual_magnitude_pruning,
     "gradual, Fisher saliency": baselines.gradual_fisher_pruning,
     "surgery in blocks + fine-tuning": baselines.obs_pruning,
 }
+RATES = dict.fromkeys((PATH, *RIVALS), 6e-3)
+"""First rate of Adam by method: the best of ``_tuning.py``."""
+
+
+def sparse(name: str, start: nn.Module, x, y, level: float, steps: int, rate: float, seed: int) -> nn.Module:
+    """Return a sparse network by one of the methods; the path does not see the labels."""
+    if name == PATH:
+        return sparsify(start, x, sparsity=level, steps=steps, rate=rate, rng=seed).module()
+    return RIVALS[name](start, x, y, sparsity=level, training=Training(steps, rate=rate), rng=seed)
 
 
 def run(effort: Effort) -> Found:
@@ -35,15 +47,12 @@ def run(effort: Effort) -> Found:
         start = dense(data, effort, seed)
         whole.append(100 * accuracy(start, x_test, data.y_test))
         for level in levels:
-            found = {"path, no labels": sparsify(start, x, sparsity=level, steps=steps, rng=seed).module()}
-            if level > LEVELS[0]:
-                for name, rival in RIVALS.items():
-                    found[name] = rival(start, x, data.y_train, sparsity=level, steps=steps, rng=seed)
-            for name, module in found.items():
+            for name in RATES if level > LEVELS[0] else (PATH,):
+                module = sparse(name, start, x, data.y_train, level, steps, RATES[name], seed)
                 mine = scores.setdefault(name, {}).setdefault(level, [])
                 mine.append(100 * accuracy(module, x_test, data.y_test))
     seconds = perf_counter() - began
-    ours = {level: np.array(v) for level, v in scores["path, no labels"].items()}
+    ours = {level: np.array(v) for level, v in scores[PATH].items()}
     nothing = np.zeros(1)
 
     def ahead(level: float, *names: str) -> np.ndarray:
