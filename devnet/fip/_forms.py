@@ -6,12 +6,10 @@ over all other directions. Both are symmetric and positive semi-definite, so tha
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, final
 
-import torch
 from torch import Tensor
 
 from devnet._core.errors import ConfigError
@@ -76,10 +74,7 @@ class Diagonal(Form):
             ConfigError: Bad number of probes.
         """
         whole("probes", probes)
-        shape = (*local.outputs.shape[:-1], local.metric.factors * local.outputs.shape[-1])
-        words = as_key(rng).stream("signs").words(0, probes * math.prod(shape))
-        signs = torch.from_numpy((words >> 31).astype("int8")).to(local.outputs) * 2.0 - 1.0
-        return Diagonal(local.diagonal(signs.view(probes, *shape)))
+        return Diagonal(local.diagonal(local.signs(as_key(rng).stream("signs"), probes=probes)))
 
     def mv(self, v: Tensor) -> Tensor:
         """Return the entry-wise product."""

@@ -20,6 +20,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from devnet._core.random import Stream
 from devnet.fip._checks import within
 from devnet.fip._inputs import Batch
 from devnet.fip._linear import Linearization
@@ -139,6 +140,21 @@ class LocalMetric:
         """Return the gradient of the mean divergence from ``reference`` outputs, ``[P]``."""
         return self.jacobian_rmv(self.metric.residual(self.outputs, reference)) / self._count
 
+    def signs(self, stream: Stream, step: int = 0, probes: int = 1) -> Tensor:
+        """Draw random signs for ``diagonal``.
+
+        Args:
+            stream: Where they come from.
+            step: Which of its draws.
+            probes: Sign vectors, R.
+
+        Returns:
+            ``[R, N, ..., factors * C]``.
+        """
+        shape = (probes, *self.outputs.shape[:-1], self.metric.factors * self.outputs.shape[-1])
+        words = stream.words(step, math.prod(shape))
+        return (torch.from_numpy((words >> 31).astype("int8")).to(self.outputs) * 2.0 - 1.0).view(shape)
+
     def diagonal(self, signs: Tensor) -> Tensor:
         r"""Estimate the diagonal of ``g``.
 
@@ -146,7 +162,7 @@ class LocalMetric:
         variance of an entry is at most 2 over the number of probes.
 
         Args:
-            signs: ``[R, N, ..., factors * C]``: R probes.
+            signs: R probes; see ``signs``.
 
         Returns:
             Vector ``[P]``, non-negative.

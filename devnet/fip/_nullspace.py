@@ -57,12 +57,8 @@ class NullSpace(Direction):
         if self.refresh_due(walk):
             inputs, _ = walk.reference.draw("null space", walk.step, self.examples)
             found = Spectrum.exact(walk.metric.at(walk.network, inputs), self.count)
-            e = found.values[: len(found.vectors)]
-            share = e / (e + self.damping * e[:1].sum())
-            walk.memory["null space"] = {"vectors": found.vectors, "shares": share.to(found.vectors)}
-        held = walk.memory["null space"]
-        vectors = held["vectors"]
-        slope = slope - vectors.T @ (held["shares"] * (vectors @ slope))
+            walk.memory["null space"] = {"values": found.values, "vectors": found.vectors}
+        slope = Spectrum(**walk.memory["null space"]).less(slope, self.damping)
         if not self.pull:
             return slope.mul_(-self.penalty)
         direction = PenalizedGradient(self.batch).propose(walk)

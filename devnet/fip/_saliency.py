@@ -90,9 +90,6 @@ class MetricSaliency(Saliency):
 
     def _estimate(self, walk: Walk) -> Tensor:
         """Return a fresh estimate of the metric's diagonal at the live weights."""
-        inputs, outputs = walk.reference.draw("saliency", walk.step, self.examples)
+        inputs, _ = walk.reference.draw("saliency", walk.step, self.examples)
         local = walk.metric.at(walk.network, inputs)
-        shape = (self.probes, *outputs.shape[:-1], walk.metric.factors * outputs.shape[-1])
-        words = walk.key.stream("signs").words(walk.step, int(torch.Size(shape).numel()))
-        signs = torch.from_numpy((words >> 31).astype("int8")).to(outputs) * 2.0 - 1.0
-        return local.diagonal(signs.view(shape))
+        return local.diagonal(local.signs(walk.key.stream("signs"), walk.step, self.probes))

@@ -37,6 +37,22 @@ class Spectrum:
         square = float(self.values.square().sum())
         return float(self.values.sum()) ** 2 / square if square > 0 else 0.0
 
+    def less(self, v: Tensor, damping: float) -> Tensor:
+        r"""Return a step less what of it moves the outputs, as far as the eigenvectors tell.
+
+        .. math:: v - \sum_k \frac{e_k}{e_k + \mu e_1} v_k v_k^T v
+
+        Args:
+            v: Vector ``[P]``.
+            damping: :math:`\mu`; 0 projects the eigenvectors off entirely.
+
+        Returns:
+            Vector ``[P]``.
+        """
+        e = self.values[: len(self.vectors)]
+        shares = (e / (e + damping * e[:1].sum())).to(v)
+        return v - self.vectors.T @ (shares * (self.vectors @ v))
+
     @staticmethod
     def exact(local: LocalMetric, count: int) -> Spectrum:
         """Diagonalize the dual Gram matrix in float64 (see ``gram_matrix``).

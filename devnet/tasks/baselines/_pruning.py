@@ -162,9 +162,7 @@ def gradual_fisher_pruning(
         chosen = key.stream("saliency").permutation(held["choices"], len(x))[:examples]
         with torch.enable_grad():
             local = Fisher().at(network, x.index_select(0, torch.from_numpy(chosen).to(x.device)))
-            words = key.stream("signs").words(held["choices"], local.outputs.numel())
-            signs = torch.from_numpy((words >> 31).astype("int8")).to(local.outputs) * 2.0 - 1.0
-            fresh = local.diagonal(signs.view(1, *local.outputs.shape))
+            fresh = local.diagonal(local.signs(key.stream("signs"), held["choices"]))
         held["choices"] += 1
         held["diagonal"] = held["diagonal"].lerp(fresh, 0.2) if "diagonal" in held else fresh
         return network.weights.square() * (held["diagonal"] + floor)

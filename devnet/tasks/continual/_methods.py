@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div
 
@@ -51,11 +50,8 @@ class EWC(Method):
 
     def finish(self, learner: Learner, inputs: Tensor) -> None:
         """Add the springs of a task."""
-        some = inputs[: self.examples]
-        local = Fisher().at(learner.network, some)
-        words = learner.key.stream("signs").words(0, 4 * local.outputs.numel())
-        signs = torch.from_numpy((words >> 31).astype("int8")).to(local.outputs) * 2.0 - 1.0
-        stiffness = local.diagonal(signs.view(4, *local.outputs.shape))
+        local = Fisher().at(learner.network, inputs[: self.examples])
+        stiffness = local.diagonal(local.signs(learner.key.stream("signs"), probes=4))
         for name, value in (("stiffness", stiffness), ("moment", stiffness * learner.network.weights)):
             learner.memory[name] = value + learner.memory.get(name, 0.0)
 

@@ -183,12 +183,8 @@ class ProjectedReplay(Method):
         if learner.step % self.refresh == 0:
             order = learner.key.stream("metric").permutation(learner.step, len(learner.stored))
             some = learner.stored[torch.from_numpy(order[: self.examples]).to(g.device)]
-            found = Spectrum.exact(Euclidean().at(network, some), self.count)
-            e = found.values[: len(found.vectors)]
-            shares = (e / (e + self.damping * e[:1].sum())).to(g)
-            learner.memory["projection"] = found.vectors, shares
-        vectors, shares = learner.memory["projection"]
-        g.sub_(vectors.T @ (shares * (vectors @ g)))
+            learner.memory["spectrum"] = Spectrum.exact(Euclidean().at(network, some), self.count)
+        g = learner.memory["spectrum"].less(g, self.damping)
         past = self.replay.past(learner)
         return g if past is None else g.add_(network.gradient(past))
 
