@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, final
@@ -183,20 +184,25 @@ class Player:
         active = np.bincount(spikes.time - first, minlength=steps)
         return Part({"kind": "spikes", "step": first, "version": version}, spike_arrays(active, spikes.cell))
 
-    def weights(self) -> Part | None:
-        """Return the weights as they are now; None where nothing was learned."""
+    def weights(self) -> Callable[[], Part] | None:
+        """Keep the weights as they are now; None where nothing was learned.
+
+        Returns:
+            What makes a part of them. That takes as long as several pictures and may be called beside them.
+        """
         learner = self._state.learner
         if learner is None:
             return None
-        sheet = self._start.sheet
-        recent = learner.wins if self._wins is None else learner.wins - self._wins
+        weights, step, learned = learner.weights.copy(), self._state.step, self._learned
+        recent = learner.wins.copy() if self._wins is None else learner.wins - self._wins
         self._wins = np.maximum(learner.wins - 1, 0)  # who won at all counts: a few seconds are short
-        share = 100.0 * float(organized(learner.weights, sheet.positions, recent).mean())
-        return Part(
-            {"kind": "weights", "step": self._state.step, "learned": self._learned, "organized": share},
-            {
-                "unit": np.arange(sheet.m, dtype=np.uint32),
-                "share": levels(learner.weights),
-                **self._shown,
-            },
-        )
+
+        def made() -> Part:
+            sheet = self._start.sheet
+            share = 100.0 * float(organized(weights, sheet.positions, recent).mean())
+            return Part(
+                {"kind": "weights", "step": step, "learned": learned, "organized": share},
+                {"unit": np.arange(sheet.m, dtype=np.uint32), "share": levels(weights), **self._shown},
+            )
+
+        return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, final
 
@@ -68,7 +69,7 @@ def playground(model: str | ModelSpec, *, rng: Any = None) -> Site:
             return
         players.append(socket)
         try:
-            await _stream(socket, Player(start))
+            await _Game(socket, Player(start)).run()
         finally:
             players.remove(socket)
 
@@ -108,50 +109,71 @@ def _value(dynamics: DynamicsSpec, name: str) -> float:
     return getattr(dynamics.coupling if name in ("r_i", "r_o") else dynamics, name)
 
 
-async def _stream(socket: WebSocket, player: Player) -> None:
-    """Send pictures until the page goes away, and do what it asks in between."""
-    await socket.accept()
-    wishes = _Wishes()
+@final
+class _Game:
+    """One page that plays: pictures go out, wishes come in, and weights are told beside the pictures.
 
-    async def listen() -> None:
-        while (message := await socket.receive())["type"] == "websocket.receive":
+    Args:
+        socket: The page.
+        player: Its sheet.
+    """
+
+    def __init__(self, socket: WebSocket, player: Player) -> None:
+        self._socket, self._player, self._wishes = socket, player, _Wishes()
+        self._telling: asyncio.Task[None] | None = None
+        self._told = 0.0
+
+    async def run(self) -> None:
+        """Play until the page goes away; an error of ours ends it too, and does not pass in silence."""
+        await self._socket.accept()
+        listening, showing = asyncio.create_task(self._listen()), asyncio.create_task(self._show())
+        try:
+            await asyncio.wait((listening, showing), return_when=asyncio.FIRST_COMPLETED)
+            if not listening.done():
+                await showing
+        except WebSocketDisconnect:
+            return
+        finally:
+            listening.cancel()
+            showing.cancel()
+
+    async def _listen(self) -> None:
+        while (message := await self._socket.receive())["type"] == "websocket.receive":
             try:
-                wishes.add(message.get("text") or "", player)
+                self._wishes.add(message.get("text") or "", self._player)
             except (ConfigError, ValueError, RecursionError) as error:
-                await socket.send_json({"error": str(error)})
+                await self._socket.send_json({"error": str(error)})
 
-    async def show() -> None:
-        shown = 0.0
+    async def _show(self) -> None:
         while True:
             begun = time.perf_counter()
             try:
-                part = await asyncio.to_thread(_picture, player, wishes.take())
+                part = await asyncio.to_thread(_picture, self._player, self._wishes.take())
             except ConfigError as error:
-                await socket.send_json({"error": str(error)})
+                await self._socket.send_json({"error": str(error)})
                 continue
             except HealthError as error:
-                player.again()
-                await socket.send_json({"error": f"{error}; started again", "again": True})
+                self._player.again()
+                await self._socket.send_json({"error": f"{error}; started again", "again": True})
                 continue
-            await socket.send_bytes(part.packed())
-            if player.learning and begun - shown > WEIGHTS_EVERY:
-                shown = begun
-                if (weights := await asyncio.to_thread(player.weights)) is not None:
-                    await socket.send_bytes(weights.packed())
+            await self._socket.send_bytes(part.packed())
+            if self._player.learning and begun - self._told > WEIGHTS_EVERY:
+                self._tell_weights(begun)
             await asyncio.sleep(max(0.0, 1.0 / PICTURES - (time.perf_counter() - begun)))
 
-    listening, showing = asyncio.create_task(listen()), asyncio.create_task(show())
-    try:
-        await asyncio.wait((listening, showing), return_when=asyncio.FIRST_COMPLETED)
-        if (
-            not listening.done()
-        ):  # the page is there still: pictures ended by an error, which must not pass in silence
-            await showing
-    except WebSocketDisconnect:
-        return
-    finally:
-        listening.cancel()
-        showing.cancel()
+    def _tell_weights(self, now: float) -> None:
+        """Begin to tell the weights, unless the last ones are still on their way."""
+        if self._telling is not None:
+            if not self._telling.done():
+                return
+            self._telling.result()
+        if (weights := self._player.weights()) is not None:
+            self._told, self._telling = now, asyncio.create_task(self._tell(weights))
+
+    async def _tell(self, weights: Callable[[], Part]) -> None:
+        part = await asyncio.to_thread(weights)
+        if self._player.learning:  # else the page may have begun anew
+            await self._socket.send_bytes(part.packed())
 
 
 @final

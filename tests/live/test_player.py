@@ -95,14 +95,14 @@ def test_pools_form_when_they_are_let(player, start):
     shares = []
     for _ in range(120):
         assert len(player.advance(0).arrays["count"]) == LEARNING_STEPS
-    shares = player.weights().arrays["share"]
+    shares = player.weights()().arrays["share"]
     assert shares.shape == (start.sheet.m, start.sheet.n)
     assert shares.max() == 252
     assert (shares >= 128).mean() < 0.6
     player.learn(False)
-    held = player.weights().arrays["share"]
+    held = player.weights()().arrays["share"]
     player.advance(0)
-    np.testing.assert_array_equal(player.weights().arrays["share"], held)
+    np.testing.assert_array_equal(player.weights()().arrays["share"], held)
     player.again()
     assert player.weights() is None
 
@@ -195,7 +195,7 @@ class Page:
 )
 def test_pictures_go_on_after_a_message_that_is_refused(player, text):
     page = Page({"text": text} if text else {"bytes": b"1"}, {"text": '{"set": {"noise": 2}, "version": 7}'})
-    asyncio.run(playing._stream(page, player))
+    asyncio.run(playing._Game(page, player).run())
     assert sum("error" in one for one in page.got) == 1
     if text != '{"set": {"r_i": 8, "r_o": 2}}':  # which comes with the other in one picture
         assert player._dynamics.noise == 2.0
@@ -212,7 +212,7 @@ def test_a_sheet_that_leaves_the_finite_numbers_starts_again_and_the_page_is_tol
 
     monkeypatch.setattr(player, "advance", advance)
     page = Page()
-    asyncio.run(playing._stream(page, player))
+    asyncio.run(playing._Game(page, player).run())
     assert [one["error"] for one in page.got if one.get("again")] == ["x is nan; started again"]
     assert [one["step"] for one in page.got if "step" in one][:3] == [0, 0, STEPS]
 
@@ -220,7 +220,7 @@ def test_a_sheet_that_leaves_the_finite_numbers_starts_again_and_the_page_is_tol
 def test_an_error_of_ours_does_not_pass_in_silence(player, monkeypatch):
     monkeypatch.setattr(player, "advance", lambda version: {}["no key"])
     with pytest.raises(KeyError):
-        asyncio.run(playing._stream(Page(), player))
+        asyncio.run(playing._Game(Page(), player).run())
 
 
 def test_all_is_compiled_before_the_first_page(start, monkeypatch):
