@@ -11,6 +11,7 @@ from functools import cache
 from typing import Literal
 
 import numpy as np
+from scipy.spatial import KDTree
 
 from devnet._core.random import Key
 from devnet.data import load_images
@@ -33,31 +34,34 @@ Order = Literal["place", "first", "second", "both"]
 
 @dataclass(frozen=True)
 class Waves:
-    """The map form on which units learn motion; radii count in mean spacings of the sheet.
+    """The map form on which units learn motion, after a delay of eight steps.
 
     Attributes:
         r_i: Radius of excitation.
         r_o: Radius from which inhibition acts.
-        delay: Delay of the slow ways to the units, in steps.
-        h_rim: How much more refractory the rim is.
+        scale: What all lengths are multiplied by.
     """
 
     r_i: float
     r_o: float
-    delay: int
-    h_rim: float = 2.0
+    scale: float = 1.0
 
-    @property
-    def spec(self) -> RateMapSpec:
-        """The form."""
-        coupling = CouplingSpec(r_i=self.r_i, r_o=self.r_o, a_i=5, a_o=2, decay=10, length_unit="spacing")
-        return RateMapSpec(coupling=coupling, tau_v=100.0, h=3.0, h_rim=self.h_rim)
+    def spec(self, sheet: Sheet) -> RateMapSpec:
+        """Return the form on a sheet: a cell acts the less on others, the more of them there are to a pixel."""
+        pixel, crowd = self.scale * sheet.scaffold.area**0.5 / SIDE, sheet.n / SIDE**2
+        coupling = CouplingSpec(
+            r_i=self.r_i * pixel, r_o=self.r_o * pixel, a_i=5 / crowd, a_o=2 / crowd, decay=10 * pixel
+        )
+        return RateMapSpec(coupling=coupling, tau_v=100.0, h=3.0, h_rim=2.0)
 
 
-LATTICE = {49: Waves(3, 6, 8), 100: Waves(3, 4, 8), 196: Waves(3, 4, 8), 400: Waves(3, 4, 8)}
+RADII = {49: (3, 6), 100: (3, 4), 196: (3, 4), 400: (3, 4)}
+LATTICE = {units: Waves(*radii) for units, radii in RADII.items()}
 """Waves on one cell a pixel."""
-GROWN = {49: Waves(4, 7, 12), 100: Waves(4, 5, 12), 196: Waves(4, 5, 12), 400: Waves(4, 5, 12)}
-"""Waves on grown sheets, whose cells lie unevenly: excitation reaches farther."""
+GROWN = {units: Waves(*radii, scale=0.85) for units, radii in RADII.items()}
+"""Waves on grown sheets."""
+SMOOTH = 1.25
+"""On grown sheets a unit's weights spread to neighbors: standard deviation."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,8 @@ def lattice() -> Sheet:
     return Sheet.declared(model, places)
 
 
-def grown(seed: int, side: float = 17.0) -> Sheet:
-    """Return a sheet grown from one cell on a square: about 1100 cells, so that a spacing is near a pixel."""
+def grown(seed: int, side: float = 40.0) -> Sheet:
+    """Return a sheet grown from one cell on a square: about 4400 cells, so that five or six share a pixel."""
     return grow(_square(side), rng=seed)
 
 
@@ -103,36 +107,59 @@ def _square(side: float):
     )
 
 
-def learning(waves: Waves, steps: int, order: Difference = "both") -> LearningSpec:
-    """Return what learns motion from these waves, under the name that ``waving`` gives them."""
+def learning(steps: int, order: Difference = "both") -> LearningSpec:
+    """Return what learns motion from waves, under the name that ``waving`` gives them."""
     return LearningSpec(
         dynamics="motion",
-        rule=TemporalDifferenceSpec(order=order, delay=waves.delay, eta_wins=60.0),
+        rule=TemporalDifferenceSpec(order=order, delay=8, eta_wins=60.0),
         steps=steps,
     )
 
 
 def waving(sheet: Sheet, waves: Waves) -> Sheet:
     """Return the sheet with these waves among its model's dynamics."""
-    return replace(sheet, model=sheet.model.replace(dynamics=sheet.model.dynamics | {"motion": waves.spec}))
+    dynamics = sheet.model.dynamics | {"motion": waves.spec(sheet)}
+    return replace(sheet, model=sheet.model.replace(dynamics=dynamics))
 
 
 def motion(
     sheet: Sheet, waves: Waves, units: int, steps: int, seed: int, order: Difference = "both"
 ) -> Wiring:
     """Let the sheet's waves wire units that learn motion."""
-    return organize(waving(sheet, waves), learning(waves, steps, order), units=units, rng=seed)
+    return organize(waving(sheet, waves), learning(steps, order), units=units, rng=seed, field="fast")
 
 
 def without_motion(sheet: Sheet, waves: Waves, units: int, steps: int, seed: int) -> Wiring:
     """Let the same frames wire units, in random order: the control."""
-    recording = simulate(waving(sheet, waves), waves.spec, steps=steps, rng=seed)
-    return replay(shuffled_frames(recording, rng=seed), learning(waves, steps), units=units, rng=seed)
+    recording = simulate(waving(sheet, waves), "motion", steps=steps, rng=seed)
+    return replay(shuffled_frames(recording, rng=seed), learning(steps), units=units, rng=seed)
 
 
 def pixel_map(sheet: Sheet, weights: np.ndarray) -> np.ndarray:
     """Return the map (pixels, units) of images that are sampled at the cells."""
     return np.asarray(sampling_matrix(sheet, (SIDE, SIDE)).T @ difference_matrix(weights))
+
+
+def even_map(sheet: Sheet, weights: np.ndarray) -> np.ndarray:
+    """Return the same where cells lie unevenly: each counts by its area, and weights spread to neighbors."""
+    area, tree = areas(sheet)[:, None], KDTree(sheet.positions)
+    sd = SMOOTH * sheet.scaffold.area**0.5 / SIDE
+    spread = tree.sparse_distance_matrix(tree, 3 * sd).tocsr()
+    spread.data = np.exp(-((spread.data / sd) ** 2) / 2)
+    spread.setdiag(1.0)
+    return np.asarray(
+        sampling_matrix(sheet, (SIDE, SIDE)).T @ (area * difference_matrix(spread @ (area * weights)))
+    )
+
+
+def areas(sheet: Sheet, fine: int = 400) -> np.ndarray:
+    """Return how much of the sheet lies nearest to each cell, its mean 1."""
+    x0, y0, x1, y1 = sheet.scaffold.bounds
+    along = (np.arange(fine) + 0.5) / fine
+    points = np.stack(np.meshgrid(x0 + (x1 - x0) * along, y0 + (y1 - y0) * along), axis=-1).reshape(-1, 2)
+    nearest = KDTree(sheet.positions).query(points[sheet.scaffold.contains(points)])[1]
+    count = np.bincount(nearest, minlength=sheet.n)
+    return count / count.mean()
 
 
 _loaded = cache(load_images)

@@ -13,6 +13,7 @@ from _readout import (
     SIZES,
     Images,
     Layout,
+    even_map,
     grown,
     lattice,
     layout,
@@ -101,7 +102,7 @@ class Budget:
 BUDGETS = {
     Effort.SMOKE: Budget((49,), 2, 2, 3_000, 500, 200, 1),
     Effort.QUICK: Budget(SIZES, 2, 2, 20_000, 5_000, 2_000, 5),
-    Effort.FULL: Budget(SIZES, 11, 11, 100_000, 60_000, 10_000, 10),
+    Effort.FULL: Budget(SIZES, 11, 11, 60_000, 60_000, 10_000, 10),
 }
 
 
@@ -130,7 +131,7 @@ def maps(units: int, seed: int, budget: Budget, sheets: dict) -> dict[str, np.nd
     if seed < budget.others:
         sheet = sheets[seed]
         wired = motion(sheet, GROWN[units], units, budget.steps, seed)
-        seen["grown"] = pixel_map(sheet, wired.weights)
+        seen["grown"] = even_map(sheet, wired.weights)
     return seen
 
 
