@@ -23,11 +23,23 @@ def learned(
     batch: int,
     stored: int,
     rate: float = 0.1,
+    final: float = 0.0,
     clip: float = 2.0,
     augment: Affine | None = None,
 ) -> np.ndarray:
     """Return the accuracy on each task after the last one, %."""
     torch.set_num_threads(1)
-    plan = {"steps": steps, "batch": batch, "stored": stored, "rate": rate, "clip": clip, "augment": augment}
-    last = learn_tasks(make(seed), train, method, rng=seed, **plan)[-1]
+    last = learn_tasks(
+        make(seed),
+        train,
+        method,
+        steps=steps,
+        batch=batch,
+        stored=stored,
+        rate=rate,
+        final=final,
+        clip=clip,
+        augment=augment,
+        rng=seed,
+    )[-1]
     return 100 * np.array([accuracy(last, *task) for task in test])

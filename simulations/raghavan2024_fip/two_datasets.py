@@ -72,6 +72,7 @@ def run(effort: Effort) -> Found:
                 "batch": 64,
                 "stored": effort.pick(20, 500, 500),
                 "rate": rate,
+                "final": 1.0,
                 "clip": clip,
             }
             return learned(lambda s: build("small-cnn", shape, 20, rng=s), tasks, test, method, seed, **plan)

@@ -22,6 +22,7 @@ from devnet.tasks.continual import (
     Affine,
     InvariantReplay,
     LwF,
+    Method,
     MetricAnchor,
     Naive,
     ProjectedReplay,
@@ -267,6 +268,19 @@ def test_springs_pull_towards_the_weights_of_the_past(learner, tasks):
     torch.testing.assert_close(pulled, 3.0 * learner.memory["stiffness"] * (learner.network.weights - home))
 
 
+@pytest.mark.parametrize(("final", "expected"), [(0.0, (1.0, 0.75, 0.25)), (1.0, (1.0, 1.0, 1.0))])
+def test_the_rate_falls_along_half_a_cosine_in_every_task(tasks, final, expected):
+    rates = []
+
+    class Watched(Method):
+        def gradient(self, learner, index, x, y):
+            rates.append(learner.rate)
+            return torch.zeros_like(learner.network.weights)
+
+    learn_tasks(network(), tasks[:2], Watched(), steps=3, rate=0.5, final=final)
+    assert rates == pytest.approx(2 * [0.5 * share for share in expected])
+
+
 def test_forgetting_is_the_mean_loss_from_the_best():
     assert forgetting([[0.9, 0.1, 0.0], [0.5, 0.8, 0.0], [0.6, 0.2, 0.7]]) == pytest.approx(0.45)
     assert forgetting([[1.0]]) == 0.0
@@ -277,6 +291,7 @@ def test_forgetting_is_the_mean_loss_from_the_best():
     [
         ("steps", lambda t: learn_tasks(network(), t, Naive(), steps=0)),
         ("rate", lambda t: learn_tasks(network(), t, Naive(), rate=0.0)),
+        ("final", lambda t: learn_tasks(network(), t, Naive(), final=1.5)),
         ("method", lambda t: learn_tasks(network(), t, "naive")),
         ("tasks", lambda t: learn_tasks(network(), [], Naive())),
         (r"tasks\[0\]\.labels", lambda t: learn_tasks(network(), [(t[0][0], [1, 2])], Naive())),

@@ -22,7 +22,7 @@ from devnet._core.errors import ConfigError, HealthError
 from devnet._core.random import Key, as_key
 from devnet.fip import Network
 from devnet.fip._batches import Batches
-from devnet.fip._checks import positive, whole
+from devnet.fip._checks import positive, whole, within
 from devnet.fip._inputs import as_inputs
 from devnet.fip._reference import as_labels
 from devnet.tasks._training import with_weights
@@ -114,6 +114,7 @@ def learn_tasks(
     batch: int = 64,
     stored: int = 20,
     rate: float = 0.1,
+    final: float = 0.0,
     clip: float = 2.0,
     augment: Affine | None = None,
     rng: Any = None,
@@ -127,7 +128,8 @@ def learn_tasks(
         steps: Mini-batch steps a task.
         batch: New examples a step; a method that replays takes as many stored ones.
         stored: Examples kept of every task, drawn at random.
-        rate: Rate of gradient descent at the start of a task; falls to 0 along half a cosine.
+        rate: Rate of gradient descent at the start of a task.
+        final: Share of it to which it falls along half a cosine, 0 to 1; 1 keeps it.
         clip: Largest norm of the gradient.
         augment: How stored inputs are changed whenever a method recalls them; None leaves them as they are.
         rng: Seed, generator or key.
@@ -143,6 +145,7 @@ def learn_tasks(
         whole(name, value)
     positive("rate", rate)
     positive("clip", clip)
+    within("final", final, 0.0, 1.0 + 1e-9)
     if not isinstance(method, Method):
         raise ConfigError("method", type(method).__name__, "a Method of devnet.tasks.continual")
     network, key = Network(module), as_key(rng)
@@ -162,7 +165,8 @@ def learn_tasks(
             order = Batches(learner.key.stream("batches"), len(x), batch, x.device)
             method.start(learner, x)
             for learner.step in range(steps):
-                learner.rate = rate * 0.5 * (1.0 + math.cos(math.pi * learner.step / steps))
+                fall = 0.5 * (1.0 - math.cos(math.pi * learner.step / steps))
+                learner.rate = rate * (1.0 + (final - 1.0) * fall)
                 index = order[learner.step]
                 g = method.gradient(learner, index, x.index_select(0, index), y.index_select(0, index))
                 with torch.no_grad():
