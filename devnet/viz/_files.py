@@ -33,7 +33,8 @@ def settle(figure: Figure) -> None:
     """Lay a figure out for good: the solver of layouts leaves last digits to chance, and they would show in files."""
     if figure.get_layout_engine() is None:
         return
-    figure.draw_without_rendering()
+    for _ in range(2):  # panels that keep their shape find their places at the second time
+        figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axes in figure.axes:
         box = np.round(axes.get_position(original=True).bounds, 5)

@@ -176,6 +176,6 @@ def _differences(place: Axes, difference: Mapping[str, Any], against: str) -> No
     place.set_title(words.replace("-", "−"), color=MUTED)
     reach = max(1.0, 1.15 * float(np.abs(values).max(initial=0.0)))
     place.set(
-        xlabel=f"FIP − {against},\npoints, seed by seed", ylim=(0, 1.15), yticks=[], xlim=(-reach, reach)
+        xlabel=f"points, seed by seed: FIP −\n{against}", ylim=(0, 1.15), yticks=[], xlim=(-reach, reach)
     )
     place.spines["left"].set_visible(False)

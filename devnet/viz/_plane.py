@@ -100,9 +100,10 @@ def path_plane(*paths: PlacedPath, labels: Sequence[str] = (), axes: Panels = No
                 va="center",
             )
     starts = np.unique(np.round([points[0] for points in placed], 9), axis=0)
-    _mark(place, starts, "s", "start")
+    away = -1 if np.concatenate(placed)[:, 1].mean() > starts[0, 1] else 1  # where fewer paths run
+    _mark(place, starts, "s", "start", away)
     if starts.any():
-        _mark(place, np.zeros((1, 2)), "+", "unchanged")
+        _mark(place, np.zeros((1, 2)), "+", "unchanged", away)
     first, second = (f"{100 * part:.0f} %" for part in share)
     place.set_aspect("equal", adjustable="datalim")
     place.set(xlabel=f"first direction ({first} of the way)", ylabel=f"second direction ({second})")
@@ -114,6 +115,14 @@ def path_plane(*paths: PlacedPath, labels: Sequence[str] = (), axes: Panels = No
     return figure
 
 
-def _mark(place: Axes, points: Float[np.ndarray, "k 2"], shape: str, word: str) -> None:
+def _mark(place: Axes, points: Float[np.ndarray, "k 2"], shape: str, word: str, side: int) -> None:
     place.plot(*points.T, shape, color=INK, markersize=6, markerfacecolor="none", zorder=3)
-    place.annotate(word, points[0], xytext=(7, -9), textcoords="offset points", color=INK)
+    place.annotate(
+        word,
+        points[0],
+        xytext=(0, 10 * side),
+        textcoords="offset points",
+        color=INK,
+        ha="center",
+        va="center",
+    )
