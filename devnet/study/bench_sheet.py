@@ -261,7 +261,7 @@ def bench_sheet() -> dict[str, Answer]:
         answer("later_call", lambda: [in_process(_FIRST, cache)[0][0] for _ in range(REPEATS)])
         answer("two_threads", _two_threads)
         for target in ("numpy", "cython", "standalone"):
-            answer(f"job_{target}", partial(_job, target, 6400, 2000))
+            answer(f"job_{target}", partial(_job, target, 6400, 10_000))
         for name, n, steps in (("gpu_1e5", 100_000, 100), ("gpu_1e6", 1_000_000, 20)):
             if name in claims_of("sheet"):  # else there is no CUDA device
                 answer(name, partial(_on_gpu, n, steps))
