@@ -1,7 +1,7 @@
 """The law of a layer of a stack: it relays the bump of the layer below as one of its own, and learns from it.
 
-At a step with firing set A (size n) below, the layer is open if n is at least ``min_active``. Then, with p_i = 1/n
-for i in A and W of shape (n_pre, M), each unit's weights summing to 1::
+A cell below is in A, of size n, for ``psp`` steps from its spike on. At a step, the layer is open if n is at least
+``min_active``. Then, with p_i = 1/n for i in A and W of shape (n_pre, M), each unit's weights summing to 1::
 
     y_j = sum_i W_ij p_i                      drive; dividing by n is feed-forward inhibition
     z_j = y_j / |W_j|                         matched filter

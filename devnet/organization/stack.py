@@ -38,6 +38,7 @@ class _Growing:
         self._side = area**0.5 / spacing
         self._distance = np.linalg.norm(positions[:, None] - positions[None], axis=2) / spacing
         self._stage: tuple[int, Stage] | None = None
+        self._before = Frames(np.zeros(1, np.int64), np.empty(0, np.int64))
         self.wins = np.zeros(spec.units, np.int64)
 
     def advance(self, stepper: Stepper, below: Frames, maturity_below: float, *, learn: bool) -> Frames:
@@ -45,6 +46,10 @@ class _Growing:
         stage = int(self.state.maturity * STAGES)
         if self._stage is None or self._stage[0] != stage:
             self._stage = stage, Stage.at(self.spec, self._distance, self._side, stage / STAGES)
+        if self.spec.psp > 1:
+            joined = Frames.join([self._before, below])
+            self._before = joined.part(max(0, len(joined) - self.spec.psp + 1), len(joined))
+            below = joined.held(self.spec.psp).part(len(joined) - len(below), len(joined))
         if self.spec.max_spread > 0:
             below = below.compact(self._below, self._cell_area, self.spec.max_spread)
         before = self.state.events

@@ -56,6 +56,13 @@ class Frames:
         first = np.concatenate([[0], np.cumsum(counts * kept)]).astype(np.int64)
         return Frames(first, self.cells[kept[time]])
 
+    def held(self, steps: int) -> Frames:
+        """Return as many steps, a cell in those within which it fired ``steps`` - 1 steps ago or later."""
+        reach = int(self.cells.max(initial=0)) + 1
+        keys = np.unique(((self.time() * reach + self.cells)[:, None] + reach * np.arange(steps)).ravel())
+        keys = keys[keys < reach * len(self)]
+        return Frames.of(keys // reach, keys % reach, len(self))
+
     def part(self, begin: int, end: int) -> Frames:
         """Return steps ``begin`` to ``end - 1``."""
         first, last = self.first[begin], self.first[end]

@@ -44,6 +44,13 @@ class LayerSpec(Spec):
     tau_x: float = quantity(2.0, "steps", ASSUMED, ge=1)
     threshold: float = quantity(0.3, "drive", ASSUMED, gt=0, description="a unit fires above it")
     min_active: int = quantity(2, "cells", ASSUMED, ge=1, description="open to the layer below from so many")
+    psp: int = quantity(
+        1,
+        "steps",
+        ASSUMED,
+        ge=1,
+        description="for which a spike below drives; more for cells that spike and reset",
+    )
     max_spread: float = quantity(
         2.0,
         "disc",

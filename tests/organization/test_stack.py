@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from devnet._core.errors import ConfigError
 from devnet.measure.topography import topographic_order
+from devnet.organization import stack as module
 from devnet.organization.stack import organize_stack, simulate_stack
 from devnet.sheet import Scaffold, Sheet, even_places
 from devnet.spec import LayerSpec, StackSpec, load_model
@@ -80,6 +83,18 @@ def test_layers_answer_waves_of_the_sheet_and_only_those(stack):
     assert (counts[1][open_] > 0).mean() > 0.9
     start = int(np.argmax(open_))
     assert counts[1][:start].sum() == counts[2][:start].sum() == 0
+
+
+def test_spikes_are_held_over_the_ends_of_chunks(stack, monkeypatch):
+    first, second = stack.layers
+    held = replace(stack, layers=(replace(first, spec=first.spec.replace(psp=5)), second))
+    recording = simulate(stack.sheet, "rate_map", steps=600, rng=5)
+    plain, whole = (simulate_stack(s, recording)[1] for s in (stack, held))
+    monkeypatch.setattr(module, "CHUNK", 3)
+    parts = simulate_stack(held, recording)[1]
+    np.testing.assert_array_equal(parts.first, whole.first)
+    np.testing.assert_array_equal(parts.cells, whole.cells)
+    assert len(whole.cells) > len(plain.cells) > 0
 
 
 def test_arbors_start_in_order(sheet):

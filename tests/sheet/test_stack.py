@@ -84,6 +84,15 @@ def test_steps_in_which_cells_lie_too_far_apart_are_emptied():
     assert [list(step) for step in frames.compact(places, np.pi, 4.0)] == [[0, 1], [], [0, 3], [3], []]
 
 
+def test_a_spike_is_held_for_some_steps_and_counts_once_a_step():
+    frames = Frames.of(np.array([0, 0, 1, 3]), np.array([2, 5, 5, 0]), 5)
+    assert [list(step) for step in frames.held(1)] == [[2, 5], [5], [], [0], []]
+    assert [list(step) for step in frames.held(2)] == [[2, 5], [2, 5], [5], [0], [0]]
+    assert [list(step) for step in frames.held(9)] == [[2, 5], [2, 5], [2, 5], [0, 2, 5], [0, 2, 5]]
+    silent = Frames.of(np.array([], int), np.array([], int), 3)
+    assert [list(step) for step in silent.held(4)] == [[], [], []]
+
+
 def test_weights_seen_in_lower_layers_are_products_and_sum_to_one(square_sheet):
     found = stack(square_sheet)
     np.testing.assert_allclose(found.weights(3, 1), found.weights(2) @ found.weights(3))
