@@ -234,30 +234,6 @@ def test_the_second_writer_is_refused_at_once_and_a_dead_holder_is_forgotten(tmp
         pass
 
 
-def test_of_eight_starters_one_wins(tmp_path):
-    held = [
-        subprocess.Popen(
-            [sys.executable, "-c", HOLD, str(tmp_path / "run")],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(8)
-    ]
-    try:
-        while sum(p.poll() is not None for p in held) < 7:
-            time.sleep(0.02)
-        winners = [p for p in held if p.poll() is None]
-        assert len(winners) == 1
-        for loser in held:
-            if loser is not winners[0]:
-                assert f"in use by process {winners[0].pid}" in loser.communicate()[1]
-    finally:
-        for process in held:
-            process.kill()
-            process.communicate()
-
-
 def test_a_folder_without_locks_is_one_clear_error(tmp_path, monkeypatch):
     import fcntl
 
