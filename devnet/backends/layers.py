@@ -21,7 +21,14 @@ class Stepper(ABC):
 
     @abstractmethod
     def advance(
-        self, spec: LayerSpec, stage: Stage, layer: LayerState, below: Frames, *, learn: bool
+        self,
+        spec: LayerSpec,
+        stage: Stage,
+        layer: LayerState,
+        below: Frames,
+        *,
+        learn: bool,
+        fresh: Frames | None = None,
     ) -> Frames:
         """Step a layer, in place, and return who fired in it.
 
@@ -29,8 +36,9 @@ class Stepper(ABC):
             spec: The layer's constants.
             stage: Those that follow its maturity.
             layer: Its state; changed.
-            below: Who fires below.
+            below: Who drives from below.
             learn: Whether weights and conscience change.
+            fresh: Who fires below in this very step, where spikes are held; None for ``below``.
 
         Returns:
             One frame a step.
@@ -43,12 +51,19 @@ class ReferenceStepper(Stepper):
     name = "reference"
 
     def advance(
-        self, spec: LayerSpec, stage: Stage, layer: LayerState, below: Frames, *, learn: bool
+        self,
+        spec: LayerSpec,
+        stage: Stage,
+        layer: LayerState,
+        below: Frames,
+        *,
+        learn: bool,
+        fresh: Frames | None = None,
     ) -> Frames:
         """Step a layer; see ``Stepper``."""
         first, cells = np.zeros(len(below) + 1, np.int64), [below.cells[:0]]
-        for t, firing in enumerate(below):
-            layer_step(spec, stage, layer, firing, learn)
+        for t, (firing, new) in enumerate(zip(below, fresh or below, strict=True)):
+            layer_step(spec, stage, layer, firing, learn, new)
             cells.append(np.flatnonzero(layer.fired))
             first[t + 1] = first[t] + len(cells[-1])
         return Frames(first, np.concatenate(cells))
@@ -60,21 +75,29 @@ class NumbaStepper(Stepper):
     name = "numba"
 
     def advance(
-        self, spec: LayerSpec, stage: Stage, layer: LayerState, below: Frames, *, learn: bool
+        self,
+        spec: LayerSpec,
+        stage: Stage,
+        layer: LayerState,
+        below: Frames,
+        *,
+        learn: bool,
+        fresh: Frames | None = None,
     ) -> Frames:
         """Step a layer; see ``Stepper``."""
         from devnet.backends.numba_.layer_kernels import fold, run_layer
 
-        units = len(layer.c)
+        units, new = len(layer.c), fresh or below
         scale, square, fired = np.ones(units), np.empty(units), layer.fired.astype(np.float64)
         fold(layer.weights, scale, square)
         out_first = np.empty(len(below) + 1, np.int64)
         out_cells = np.empty(len(below) * stage.winners, np.int64)
         layer.events += run_layer(
-            below.first, below.cells, layer.weights, scale, square, layer.c, layer.x, layer.a, fired,
+            below.first, below.cells, new.first, new.cells, layer.weights, scale, square, layer.c, layer.x, layer.a, layer.o, fired,
             stage.spread, _bands(stage.spread), stage.reach, _bands(stage.reach),
             spec.min_active, stage.winners, stage.teachers, stage.eta, spec.c_plus, spec.tau_x, spec.threshold,
-            stage.recurrence, stage.rest, stage.h, spec.tau_a, learn, out_first, out_cells,
+            stage.recurrence, stage.rest, stage.h, spec.tau_a, spec.depression, spec.tau_minus, learn,
+            out_first, out_cells,
         )  # fmt: skip
         fold(layer.weights, scale, square)
         layer.fired[:] = fired > 0
@@ -118,7 +141,7 @@ def check_layer(layer: LayerState, number: int, step: int) -> None:
     Raises:
         HealthError: A variable left the finite numbers; names it, the unit and the step.
     """
-    for name in ("weights", "x", "a", "c"):
+    for name in ("weights", "x", "a", "o", "c"):
         bad = ~np.isfinite(getattr(layer, name))
         if bad.any():
             unit = int(np.argwhere(bad)[0][-1])

@@ -14,6 +14,12 @@ A cell below is in A, of size n, for ``psp`` steps from its spike on. At a step,
     c_j += c_plus (g_j - mean g)
     a_j += h f_j - a_j / tau_a
 
+With ``depression`` A > 0 the rule is that of spike pairs: a cell that fired up to psp steps before its unit is potentiated
+as above, and one that fires after it is depressed, first of all in a step::
+
+    W_ij <- W_ij (1 - eta A o_j)              of the cells i that fire in this very step; then sums are 1 again
+    o_j += (r_j - o_j) / tau_minus            the unit's trace, last of all; r = 0 where nobody teaches
+
 Closed, u = 0 and nothing is learned. Rows of H_s at the rim are not normalized: its units would win always. Fewer
 teach than fire, as learning takes a stronger depolarization than a spike does: a bump of k units never lies with its
 middle on the rim, and were all of them to teach, the rows next to it would learn the same field and fold.
@@ -52,6 +58,7 @@ class LayerState:
         c: (M,), conscience.
         x: (M,), drive as the unit has integrated it.
         a: (M,), adaptation.
+        o: (M,), trace of the units' own depolarization.
         fired: (M,), who fired in the last step.
         events: Learning events so far.
         maturity: From 0 to 1.
@@ -61,6 +68,7 @@ class LayerState:
     c: Float[np.ndarray, " M"]
     x: Float[np.ndarray, " M"]
     a: Float[np.ndarray, " M"]
+    o: Float[np.ndarray, " M"]
     fired: Bool[np.ndarray, " M"]
     events: int = 0
     maturity: float = 0.0
@@ -74,8 +82,8 @@ class LayerState:
     ) -> LayerState:
         """Return a layer at rest, by default one that has not learned yet."""
         units = weights.shape[1]
-        x, a = np.zeros((2, units))
-        return cls(weights, np.zeros(units) if c is None else c, x, a, np.zeros(units, bool), 0, maturity)
+        x, a, o = np.zeros((3, units))
+        return cls(weights, np.zeros(units) if c is None else c, x, a, o, np.zeros(units, bool), 0, maturity)
 
 
 @dataclass(frozen=True)
@@ -163,7 +171,12 @@ def pruned(weights: Float[np.ndarray, "n M"], share: float) -> Float[np.ndarray,
 
 
 def layer_step(
-    spec: LayerSpec, stage: Stage, layer: LayerState, firing: Int[np.ndarray, " k"], learn: bool
+    spec: LayerSpec,
+    stage: Stage,
+    layer: LayerState,
+    firing: Int[np.ndarray, " k"],
+    learn: bool,
+    fresh: Int[np.ndarray, " k"] | None = None,
 ) -> None:
     """Take one step of a layer, in place: the law in plain NumPy.
 
@@ -171,10 +184,14 @@ def layer_step(
         spec: Its constants.
         stage: Those that follow its maturity.
         layer: Its state.
-        firing: Who fires below.
+        firing: Who drives from below.
         learn: Whether weights and conscience change.
+        fresh: Those that fire in this very step; None for all of ``firing``.
     """
     units = len(layer.c)
+    if learn and spec.depression > 0:
+        layer.weights[firing if fresh is None else fresh] *= 1.0 - stage.eta * spec.depression * layer.o
+        layer.weights /= layer.weights.sum(axis=0)
     drive = np.zeros(units)
     is_open = len(firing) >= spec.min_active
     if is_open:
@@ -191,6 +208,7 @@ def layer_step(
     best = best[layer.x[best] > spec.threshold]
     layer.fired[best] = True
     layer.a += stage.h * layer.fired - layer.a / spec.tau_a
+    r = np.zeros(units)
     if is_open and learn and len(best):
         teaching = np.isin(np.arange(units), best[: stage.teachers])
         spread = stage.spread @ teaching
@@ -200,3 +218,5 @@ def layer_step(
         layer.weights[firing] += rate / len(firing)
         layer.c += spec.c_plus * (teaching - teaching.mean())
         layer.events += 1
+    if learn and spec.depression > 0:
+        layer.o += (r - layer.o) / spec.tau_minus

@@ -46,6 +46,7 @@ class _Growing:
         stage = int(self.state.maturity * STAGES)
         if self._stage is None or self._stage[0] != stage:
             self._stage = stage, Stage.at(self.spec, self._distance, self._side, stage / STAGES)
+        fresh = below
         if self.spec.psp > 1:
             joined = Frames.join([self._before, below])
             self._before = joined.part(max(0, len(joined) - self.spec.psp + 1), len(joined))
@@ -53,7 +54,7 @@ class _Growing:
         if self.spec.max_spread > 0:
             below = below.compact(self._below, self._cell_area, self.spec.max_spread)
         before = self.state.events
-        frames = stepper.advance(self.spec, self._stage[1], self.state, below, learn=learn)
+        frames = stepper.advance(self.spec, self._stage[1], self.state, below, learn=learn, fresh=fresh)
         self.wins += np.bincount(frames.cells, minlength=self.spec.units)
         if learn:
             events = self.state.events - before

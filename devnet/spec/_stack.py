@@ -71,6 +71,10 @@ class LayerSpec(Spec):
     prune: float = quantity(
         0.1, "1", ASSUMED, ge=0, lt=1, description="synapses below it times the unit's largest are taken away"
     )
+    depression: float = quantity(
+        0.0, "1", ASSUMED, ge=0, le=1, description="of synapses whose cell fires after the unit; 0: none"
+    )
+    tau_minus: float = quantity(20.0, "steps", ASSUMED, ge=1, description="within so many steps")
     recurrence: float = quantity(
         0.0, "drive", ASSUMED, ge=0, description="excitation of a whole bump of the layer on its own middle"
     )

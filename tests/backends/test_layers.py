@@ -15,8 +15,9 @@ from devnet.spec import LayerSpec
 
 N, SIDE = 200, 8
 SPEC = LayerSpec(
-    units=SIDE**2, recurrence=1.1, h=0.04, tau_a=20.0, tau_x=2.5, winners=(0.05, 0.08), min_active=3
-)
+    units=SIDE**2, recurrence=1.1, h=0.04, tau_a=20.0, tau_x=2.5, winners=(0.05, 0.08), min_active=3,
+    depression=0.5, tau_minus=5.0,
+)  # fmt: skip
 PLACES = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE)), axis=-1).reshape(-1, 2).astype(float)
 DISTANCE = np.linalg.norm(PLACES[:, None] - PLACES[None], axis=2)
 
@@ -39,7 +40,10 @@ def frames(steps, seed=0):
 
 def run(backend, steps, maturity, spec=SPEC, at=None):
     state = start()
-    out = stepper_of(backend).advance(spec, at or stage(maturity, spec), state, frames(steps), learn=True)
+    fresh = frames(steps)
+    out = stepper_of(backend).advance(
+        spec, at or stage(maturity, spec), state, fresh.held(2), learn=True, fresh=fresh
+    )
     return state, out
 
 
@@ -49,7 +53,7 @@ def test_a_free_run_of_2200_steps_has_the_same_spikes_and_the_same_state(maturit
     np.testing.assert_array_equal(spikes.cells, other.cells)
     np.testing.assert_array_equal(spikes.first, other.first)
     np.testing.assert_allclose(compiled.weights, law.weights, rtol=0, atol=1e-10)
-    for name in ("x", "a", "c"):
+    for name in ("x", "a", "o", "c"):
         np.testing.assert_allclose(getattr(compiled, name), getattr(law, name), rtol=0, atol=1e-11)
     assert (compiled.fired == law.fired).all()
     assert compiled.events == law.events > 1000
@@ -58,14 +62,14 @@ def test_a_free_run_of_2200_steps_has_the_same_spikes_and_the_same_state(maturit
 def test_one_step_agrees_to_rounding_from_any_state_of_the_law():
     law, _ = run("reference", 500, 1.0)
     for step in range(20):
-        twin = replace(law, **{n: getattr(law, n).copy() for n in ("weights", "c", "x", "a", "fired")})
+        twin = replace(law, **{n: getattr(law, n).copy() for n in ("weights", "c", "x", "a", "o", "fired")})
         for backend, state in (("reference", law), ("numba", twin)):
             stepper_of(backend).advance(SPEC, stage(1.0), state, frames(1, step), learn=True)
-        for name in ("weights", "c", "x", "a"):
+        for name in ("weights", "c", "x", "a", "o"):
             np.testing.assert_allclose(getattr(twin, name), getattr(law, name), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["c_plus", "tau_x", "h", "tau_a", "recurrence"])
+@pytest.mark.parametrize("name", ["c_plus", "tau_x", "h", "tau_a", "recurrence", "depression", "tau_minus"])
 def test_a_relative_error_of_a_millionth_in_a_constant_is_found(name):
     planted = SPEC.replace(**{name: getattr(SPEC, name) * (1 + 1e-6)})
     law, _ = run("reference", 200, 1.0)

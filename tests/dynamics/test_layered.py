@@ -139,3 +139,24 @@ def test_bells_end_at_three_standard_deviations():
 def test_pruning_takes_weak_synapses_and_keeps_the_sum():
     weights = np.array([[0.6, 0.5], [0.35, 0.5], [0.05, 0.0]])
     np.testing.assert_allclose(pruned(weights, 0.1), [[0.6 / 0.95, 0.5], [0.35 / 0.95, 0.5], [0.0, 0.0]])
+
+
+def test_a_lone_pair_of_spikes_changes_the_weight_by_its_closed_form():
+    eta, a, tau = 0.1, 0.5, 4.0
+    spec = LayerSpec(
+        units=25, eta=(eta, eta), winners=(0.08, 0.08), c_plus=0.0, depression=a, tau_minus=tau, min_active=5
+    )
+    state, none = layer(), np.arange(0)
+    at = replace(stage(spec), spread=np.eye(25))
+    layer_step(spec, at, state, np.arange(5), True)
+    unit, other = int(np.argmax(state.fired)), int(np.argmin(state.fired))
+    for _ in range(3):
+        layer_step(spec, at, state, none, True)
+    before = state.weights.copy()
+    layer_step(spec, at, state, np.array([7]), True)  # too few to drive, but it comes after the unit
+    trace = (1 / tau) * (1 - 1 / tau) ** 3
+    weight = before[7, unit] * (1 - eta * a * trace)
+    expected = weight / (1 - before[7, unit] + weight)
+    assert state.weights[7, unit] == pytest.approx(expected, rel=1e-12)
+    assert state.weights[7, unit] < before[7, unit]
+    np.testing.assert_allclose(state.weights[:, other], before[:, other], rtol=1e-14)

@@ -45,10 +45,27 @@ def _fire(x, threshold, winners, fired, order):
     return count
 
 
+@register_jitable
+def _depress(cells, weights, scale, square, strength, o, lost):
+    """Weaken the synapses of these cells by ``strength o_j``, and make each unit's sum 1 again."""
+    lost[:] = 0.0
+    for i in cells:
+        for j in range(len(o)):
+            w = scale[j] * weights[i, j]
+            kept = 1.0 - strength * o[j]
+            weights[i, j] *= kept
+            lost[j] += w * (1.0 - kept)
+            square[j] -= w**2 * (1.0 - kept**2)
+    for j in range(len(o)):
+        scale[j] /= 1.0 - lost[j]
+        square[j] /= (1.0 - lost[j]) ** 2
+
+
 @jit()
 def run_layer(
-    first, cells, weights, scale, square, c, x, a, fired, spread, bands, reach, reach_bands,
-    min_active, winners, teachers, eta, c_plus, tau_x, threshold, recurrence, rest, h, tau_a, learn, out_first, out_cells,
+    first, cells, new_first, new_cells, weights, scale, square, c, x, a, o, fired, spread, bands, reach, reach_bands,
+    min_active, winners, teachers, eta, c_plus, tau_x, threshold, recurrence, rest, h, tau_a,
+    depression, tau_minus, learn, out_first, out_cells,
 ):  # fmt: skip
     """Step a layer through ``len(first) - 1`` steps of the layer below, in place.
 
@@ -67,7 +84,7 @@ def run_layer(
         np.empty(units),
         np.empty(units),
     )
-    order = np.empty(winners, np.int64)
+    r, order = np.zeros(units), np.empty(winners, np.int64)
     events = 0
     written = 0
     out_first[0] = 0
@@ -75,6 +92,10 @@ def run_layer(
         n = first[t + 1] - first[t]
         is_open = n >= min_active
         p = 1.0 / max(n, 1)
+        if learn and depression > 0.0:
+            _depress(
+                new_cells[new_first[t] : new_first[t + 1]], weights, scale, square, eta * depression, o, y
+            )
         if is_open:
             y[:] = 0.0
             for e in range(first[t], first[t + 1]):
@@ -117,8 +138,8 @@ def run_layer(
             for j in range(units):
                 top = max(top, z[j])
             for j in range(units):
-                r = z[j] / top
-                rate = eta * r if r >= LEAST_SPREAD else 0.0
+                r[j] = z[j] / top
+                rate = eta * r[j] if r[j] >= LEAST_SPREAD else 0.0
                 square[j] = (1.0 - rate) ** 2 * square[j] + 2.0 * rate * (1.0 - rate) * y[j] + rate**2 * p
                 scale[j] *= 1.0 - rate
                 add[j] = rate * p / scale[j]
@@ -126,6 +147,10 @@ def run_layer(
             for e in range(first[t], first[t + 1]):
                 _add_scaled(weights[cells[e]], add, 1.0)
             events += 1
+        if learn and depression > 0.0:
+            for j in range(units):
+                o[j] += (r[j] - o[j]) / tau_minus
+                r[j] = 0.0
         order[:count].sort()
         for e in range(count):
             out_cells[written] = order[e]
