@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from devnet._core import stopping
-from devnet._core.errors import InterruptedRunError
+from devnet._core.errors import ConfigError, InterruptedRunError
 from devnet.cli import bench, fip, runs, see, study
 from devnet.cli.options import (
     Backend,
@@ -198,7 +198,9 @@ def stack(
 
 @app.command()
 def export(
-    wiring: Annotated[Path, typer.Argument(help="Wiring that `devnet organize` wrote.")],
+    grown: Annotated[
+        Path, typer.Argument(help="Wiring that `devnet organize` wrote, or stack that `devnet stack` wrote.")
+    ],
     out: Out,
     images: Images = "digits",
     hidden: Annotated[
@@ -206,12 +208,29 @@ def export(
     ] = 100,
     train: Annotated[int, typer.Option(min=0, help="Steps of training with labels; 0: as it starts.")] = 2000,
     seed: Seed = 0,
+    format: Annotated[  # noqa: A002  # as users say it
+        str, typer.Option(help="Of a stack: torch (its state_dict), onnx or nir. A wiring goes to torch.")
+    ] = "torch",
+    answer: Annotated[
+        str, typer.Option(help="Of a stack to torch or onnx: sums, or relay (gain control and winners).")
+    ] = "sums",
 ) -> None:
-    """Hand the pools to PyTorch with a classifier behind them, train it, and save the network."""
+    """Hand pools to PyTorch with a trained classifier behind them; or a stack as it is to torch, ONNX or NIR."""
     writable(out)
+    from devnet.io import load
+    from devnet.sheet import Stack
     from devnet.study import networks
 
-    network, right = networks.export(wiring, images, hidden=hidden, train=train, rng=seed)
+    noun = load(grown)
+    if isinstance(noun, Stack):
+        from devnet.export import write_stack
+
+        lost = write_stack(noun, out, format, answer=answer)  # type: ignore[arg-type]
+        typer.echo(f"{out}: {noun} for {format}\nleft behind: " + "\n             ".join(lost))
+        return
+    if format != "torch":
+        raise ConfigError("format", format, "'torch': other formats are for stacks")
+    network, right = networks.export(grown, images, hidden=hidden, train=train, rng=seed)
     networks.save_network(network, out)
     typer.echo(f"{out}: {len(network.feature_mean)} pools, test accuracy {100 * right:.1f} % on {images}")
 

@@ -6,25 +6,32 @@ import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from devnet._core.errors import ConfigError, CorruptFileError
 from devnet._core.optional import require
 from devnet._core.random import Key
+from devnet.export.stack import stack_to_torch
 from devnet.io import read_tensors, write_tensors
-from devnet.sheet import Wiring
+from devnet.sheet import Stack, Wiring
 
 if TYPE_CHECKING:
     import torch
 
     from devnet.export._network import GrownNetwork
+    from devnet.export._stack import StackNetwork
 
 KIND = "network"
 """What ``devnet.io`` calls a file that holds a module."""
 
 
+@overload
+def to_torch(wiring: Stack, *, dtype: torch.dtype | None = None) -> StackNetwork: ...
+
+
+@overload
 def to_torch(
     wiring: Wiring,
     *,
@@ -33,12 +40,24 @@ def to_torch(
     classes: int | None = None,
     rng: Any = None,
     dtype: torch.dtype | None = None,
-) -> GrownNetwork:
-    """Turn a wiring into a PyTorch module: sampler of images, pools, read-out.
+) -> GrownNetwork: ...
+
+
+def to_torch(
+    wiring: Wiring | Stack,
+    *,
+    image_shape: tuple[int, int] | None = None,
+    hidden: Sequence[int] = (),
+    classes: int | None = None,
+    rng: Any = None,
+    dtype: torch.dtype | None = None,
+) -> GrownNetwork | StackNetwork:
+    """Turn a wiring into a PyTorch module: sampler of images, pools, read-out; or a stack into one of its sums.
 
     Args:
         wiring: Weights from the cells of a sheet to units; they become pools as ``sheet.sampling.pool_matrix`` says, or
-            rectified units where the rule that wired them gives weights signs.
+            rectified units where the rule that wired them gives weights signs. Of a stack ``stack_to_torch`` makes more,
+            and no read-out is added.
         image_shape: (H, W) of images that are sampled at the cells, or None for inputs that hold a value a cell.
         hidden: Sizes of the read-out's hidden layers (ReLU); none: a linear read-out.
         classes: Number of outputs of the read-out; None: the pools are the output.
@@ -55,6 +74,11 @@ def to_torch(
     require("torch", extra="torch")
     from devnet.export._network import GrownNetwork
 
+    if isinstance(wiring, Stack):
+        if image_shape is not None or hidden or classes is not None:
+            given = (image_shape, tuple(hidden), classes)
+            raise ConfigError("image_shape, hidden, classes", given, "none of them for a stack")
+        return stack_to_torch(wiring, dtype=dtype)
     return GrownNetwork.from_weights(
         wiring.sheet,
         wiring.weights,

@@ -1,0 +1,65 @@
+"""What the exports of a stack share: each layer's constants, taken from the stack once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from devnet.dynamics.layered import Stage
+from devnet.sheet import Stack
+
+
+@dataclass(frozen=True)
+class LayerLaw:
+    """A layer that learns no more, at its maturity.
+
+    For a frame s of zeros and ones in which enough cells fire, and which stays long enough for x to settle,
+
+        z = s W / (sum s) / |W_j|;   z <- (z - mean z) / (max z - mean z);   u = H z;   u <- u / max u - c,
+
+    and the k units of the largest u fire if it is above the threshold: ``dynamics.layered`` without its own wave.
+
+    Attributes:
+        weights: (n, M), W; each unit's sum to 1.
+        length: (M,), |W_j|.
+        spread: (M, M), H.
+        c: (M,), conscience.
+        winners: k.
+        threshold: A unit fires above it.
+        min_active: Cells that must fire below.
+        tau_x: Steps in which a unit integrates.
+    """
+
+    weights: Float[np.ndarray, "n M"]
+    length: Float[np.ndarray, " M"]
+    spread: Float[np.ndarray, "M M"]
+    c: Float[np.ndarray, " M"]
+    winners: int
+    threshold: float
+    min_active: int
+    tau_x: float
+
+
+def laws_of(stack: Stack) -> list[LayerLaw]:
+    """Return the laws of a stack's layers, from below."""
+    found: list[LayerLaw] = []
+    area = stack.sheet.scaffold.area
+    for layer in stack.layers:
+        spacing = (area / layer.units) ** 0.5
+        apart = np.linalg.norm(layer.positions[:, None] - layer.positions[None], axis=2) / spacing
+        stage = Stage.at(layer.spec, apart, area**0.5 / spacing, layer.maturity)
+        found.append(
+            LayerLaw(
+                weights=layer.weights,
+                length=np.sqrt((layer.weights**2).sum(axis=0)),
+                spread=stage.spread,
+                c=layer.c,
+                winners=stage.winners,
+                threshold=layer.spec.threshold,
+                min_active=layer.spec.min_active,
+                tau_x=layer.spec.tau_x,
+            )
+        )
+    return found
