@@ -6,6 +6,10 @@ from devnet.measure.bump import Disc as Disc
 from devnet.measure.bump import disc_input as disc_input
 from devnet.measure.bump import resting_radius as resting_radius
 from devnet.measure.bump import travelling_disc as travelling_disc
+from devnet.measure.information import decoded as decoded
+from devnet.measure.information import explained_share as explained_share
+from devnet.measure.information import mutual_information as mutual_information
+from devnet.measure.information import redundancy as redundancy
 from devnet.measure.pooling import PoolStatistics as PoolStatistics
 from devnet.measure.pooling import coverage as coverage
 from devnet.measure.pooling import initial_statistics as initial_statistics
