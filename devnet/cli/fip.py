@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,14 +40,14 @@ Kept = Annotated[
 
 def _walk(
     work: Callable[[Any, Any], str],
-    network: Path,
-    out: Path,
-    images: str,
-    factory: str | None,
-    network_out: Path | None,
-    seed: int,
-    checkpoint: Path | None = None,
-    every: float = 60.0,
+    network: Given,
+    out: Out,
+    images: Images = "digits",
+    seed: Seed = 0,
+    network_out: Network = None,
+    factory: Factory = None,
+    checkpoint: Kept = None,
+    every: Every = 60.0,
 ) -> None:
     """Check that the targets can be written, work in as many processes as there are, and say how it went.
 
@@ -55,9 +56,9 @@ def _walk(
         network: The network.
         out: Where the path goes.
         images: Name of the image set.
-        factory: What makes the module, or None.
-        network_out: Where the network at the end goes, or None.
         seed: Seed.
+        network_out: Where the network at the end goes, or None.
+        factory: What makes the module, or None.
         checkpoint: Folder in which the walk is kept, or None.
         every: Seconds between two checkpoints.
     """
@@ -75,107 +76,66 @@ def _walk(
             typer.echo(told)
 
 
-@app.command()
+def _command(work: Callable[..., str]) -> Callable[..., str]:
+    """Make a command of what is done: its options are those of ``_walk`` and its own."""
+    shared = list(signature(_walk, eval_str=True).parameters.values())[1:]
+    if work.__name__ == "connect":  # a curve is bent all at once
+        shared = [p for p in shared if p.name not in {"checkpoint", "every"}]
+    own = list(signature(work, eval_str=True).parameters.values())[2:]
+
+    def command(**given: Any) -> None:
+        mine = {p.name: given.pop(p.name) for p in own}
+        _walk(lambda files, job: work(files, job, **mine), **given)
+
+    both = sorted([*shared[:1], *own, *shared[1:]], key=lambda p: p.default is not Parameter.empty)
+    vars(command)["__signature__"] = Signature(both)
+    command.__annotations__ = {p.name: p.annotation for p in both}
+    command.__doc__ = work.__doc__
+    app.command(work.__name__)(command)
+    return work
+
+
+@_command
 def sparsify(
-    network: Given,
-    out: Out,
+    files: Any,
+    job: Any,
     sparsity: Annotated[float, typer.Option(min=0, max=1, help="Share of the weights to cut.")] = 0.95,
-    images: Images = "digits",
     steps: Annotated[int, typer.Option(min=1, help="Steps along the path.")] = 1000,
-    seed: Seed = 0,
-    network_out: Network = None,
-    factory: Factory = None,
-    checkpoint: Kept = None,
-    every: Every = 60.0,
-) -> None:
+) -> str:
     """Sparsify a network without labels and write the path."""
-    _walk(
-        lambda files, job: files.sparsify_file(job, sparsity=sparsity, steps=steps),
-        network,
-        out,
-        images,
-        factory,
-        network_out,
-        seed,
-        checkpoint,
-        every,
-    )
+    return files.sparsify_file(job, sparsity=sparsity, steps=steps)
 
 
-@app.command()
+@_command
 def recover(
-    network: Given,
-    out: Out,
+    files: Any,
+    job: Any,
     cut: Annotated[float, typer.Option(min=0, max=1, help="Share of the hidden units that is lost.")] = 0.5,
-    images: Images = "digits",
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of recovery.")] = 20,
-    seed: Seed = 0,
-    network_out: Network = None,
-    factory: Factory = None,
-    checkpoint: Kept = None,
-    every: Every = 60.0,
-) -> None:
+) -> str:
     """Damage a network, let it recover without labels, and write the path."""
-    _walk(
-        lambda files, job: files.recover_file(job, cut=cut, rounds=rounds),
-        network,
-        out,
-        images,
-        factory,
-        network_out,
-        seed,
-        checkpoint,
-        every,
-    )
+    return files.recover_file(job, cut=cut, rounds=rounds)
 
 
-@app.command()
+@_command
 def learn(
-    network: Given,
-    out: Out,
+    files: Any,
+    job: Any,
     past: Annotated[str, typer.Option(help="Image set that the network knows.")],
-    images: Images = "digits",
     stored: Annotated[int, typer.Option(min=1, help="Images of it that are kept, without labels.")] = 200,
     offset: Annotated[int, typer.Option(min=0, help="Added to the new class numbers.")] = 0,
     steps: Annotated[int, typer.Option(min=1, help="Steps along the path.")] = 1000,
-    seed: Seed = 0,
-    network_out: Network = None,
-    factory: Factory = None,
-    checkpoint: Kept = None,
-    every: Every = 60.0,
-) -> None:
+) -> str:
     """Teach a network the image set --data while it keeps what it does on --past, and write the path."""
-    _walk(
-        lambda files, job: files.learn_file(job, past=past, stored=stored, offset=offset, steps=steps),
-        network,
-        out,
-        images,
-        factory,
-        network_out,
-        seed,
-        checkpoint,
-        every,
-    )
+    return files.learn_file(job, past=past, stored=stored, offset=offset, steps=steps)
 
 
-@app.command()
+@_command
 def connect(
-    network: Given,
+    files: Any,
+    job: Any,
     other: Annotated[Path, typer.Argument(help="Second network, of the same kind and sizes.")],
-    out: Out,
-    images: Images = "digits",
     steps: Annotated[int, typer.Option(min=1, help="Steps of bending.")] = 1500,
-    seed: Seed = 0,
-    network_out: Network = None,
-    factory: Factory = None,
-) -> None:
+) -> str:
     """Connect two networks by a curve of networks that all do the job, without labels; --network is its middle."""
-    _walk(
-        lambda files, job: files.connect_files(job, other, steps=steps),
-        network,
-        out,
-        images,
-        factory,
-        network_out,
-        seed,
-    )
+    return files.connect_files(job, other, steps=steps)
