@@ -111,6 +111,15 @@ def test_a_stack_is_wired_from_a_sheet_whose_model_has_one(files, capsys, tmp_pa
     assert main(["stack", str(tmp_path / "sheet"), "-o", str(tmp_path / "stack"), "--steps", "50"]) == 0
     assert [layer.units for layer in io.load(tmp_path / "stack").layers] == [9, 4]
     assert capsys.readouterr().out.count("order ") == 2
+    capsys.readouterr()
+    assert (
+        main(["export", str(tmp_path / "stack"), "-o", str(tmp_path / "weights"), "--answer", "relay"]) == 0
+    )
+    assert "left behind: the sheet's own cells" in capsys.readouterr().out
+    assert (tmp_path / "weights").stat().st_size > 1000
+    assert main(["export", str(tmp_path / "stack"), "-o", str(tmp_path / "none"), "--format", "keras"]) == 2
+    assert main(["export", str(files / "wiring"), "-o", str(tmp_path / "none"), "--format", "nir"]) == 2
+    assert "other formats are for stacks" in capsys.readouterr().err
     assert main(["stack", str(files / "sheet"), "-o", str(tmp_path / "none")]) == 2
     assert "a model with a [stack]" in capsys.readouterr().err
 
