@@ -13,6 +13,9 @@ from devnet.organization import organize_stack
 from devnet.sheet import Scaffold, Sheet, Stack, even_places
 from devnet.spec import LayerSpec, StackSpec, load_model
 
+FRESH = 100
+"""Seeds below it served to choose the constants."""
+
 
 def square_sheet(side: int) -> Sheet:
     """Return a declared sheet of side x side cells, one a unit of area."""
@@ -24,10 +27,12 @@ def square_sheet(side: int) -> Sheet:
     )
 
 
-def stack_spec(sides: Sequence[int], dynamics: str = "rate_map", **changes: Any) -> StackSpec:
-    """Return a stack of square layers; the first side is the sheet's. All layers share all constants but their gate."""
+def stack_spec(sides: Sequence[int], dynamics: str = "rate_map", psp: int = 1, **changes: Any) -> StackSpec:
+    """Return a stack of square layers; the first side is the sheet's. All share all constants but their gate and layer 2's psp."""
     layers = {
-        f"layer{number}": LayerSpec(units=side**2, min_active=8 if number == 2 else 2, **changes)
+        f"layer{number}": LayerSpec(
+            units=side**2, min_active=8 if number == 2 else 2, psp=psp if number == 2 else 1, **changes
+        )
         for number, side in enumerate(sides[1:], start=2)
     }
     return StackSpec(dynamics=dynamics, layers=layers)

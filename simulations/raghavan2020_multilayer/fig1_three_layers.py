@@ -6,23 +6,25 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from _stacks import draw_map, frame, organized_stack, rows_of
+from _stacks import FRESH, draw_map, frame, organized_stack, rows_of
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
+from devnet.measure.stacks import centers_of_activity
 from devnet.organization import simulate_stack
 from devnet.sheet import Stack
 from devnet.study.figure import Answer, Effort, Found, main
 from devnet.waves import simulate
 
-STEPS = 640_000
-PANEL = 130
-"""Width of a panel in points."""
+STEPS = 560_000
+GENTLE = (40, 24, 16)
+"""Steps in size that are less steep."""
 CONTROLS = {
-    "frozen": {"learn": False},
-    "shuffled": {"activity": "shuffled"},
-    "uncoupled": {"changes": {"width": (1e-3, 1e-3), "least_width": 0.3, "winners": (1e-6, 1e-6)}},
+    "frozen": (2000, {"learn": False}),
+    "shuffled": (STEPS, {"activity": "shuffled"}),
+    "uncoupled": (STEPS, {"changes": {"width": (1e-3, 1e-3), "least_width": 0.3, "winners": (1e-6, 1e-6)}}),
 }
-"""Weights as drawn; the sheet's steps in another order; layers without gap junctions."""
+"""Weights as drawn; the sheet's steps in another order; layers without gap junctions. With the number of steps."""
 
 
 def run(effort: Effort) -> Found:
@@ -31,7 +33,7 @@ def run(effort: Effort) -> Found:
     steps, seeds = effort.pick(4000, STEPS, STEPS), effort.pick(1, 2, 10)
     rows, seconds, first = [], [], None
     began = perf_counter()
-    for seed in range(seeds):
+    for seed in range(FRESH, FRESH + seeds):
         stack, took = organized_stack(sides, steps, seed)
         first = first or stack
         rows.append(rows_of(stack))
@@ -48,11 +50,17 @@ def run(effort: Effort) -> Found:
         "ratio_31": Answer(column["ratio_31"], 0.0),
         "seconds": Answer(seconds, 0.0),
     }
-    for name, options in CONTROLS.items():
+    began = perf_counter()
+    gentle = [
+        rows_of(organized_stack(effort.pick((20, 8, 6), GENTLE, GENTLE), steps, seed)[0])["ratio_31"]
+        for seed in range(FRESH, FRESH + effort.pick(1, 1, 3))
+    ]
+    answers["ratio_gentle"] = Answer(gentle, perf_counter() - began)
+    for name, (length, options) in CONTROLS.items():
         began = perf_counter()
         found = [
-            rows_of(organized_stack(sides, effort.pick(2000, steps, steps), seed, **options)[0])
-            for seed in range(effort.pick(1, 1, 3))
+            rows_of(organized_stack(sides, effort.pick(2000, length, length), seed, **options)[0])
+            for seed in range(FRESH, FRESH + effort.pick(1, 1, 3))
         ]
         ours = np.mean(column["order_31"])
         answers[f"over_{name}"] = Answer(
@@ -66,15 +74,16 @@ def plot(data: Any) -> Figure:
     stack, column = data
     figure = Figure(figsize=(7.2, 6.6), layout="constrained")
     axes = figure.subplots(3, 3)
+    for letter, panel in zip("abcdefghi", axes.flat, strict=True):
+        panel.text(-0.02, 1.06, letter, transform=panel.transAxes, ha="right", weight="bold")
     _instant(axes[0], stack)
     for panel, (number, seen_in) in zip(axes[1], ((2, 1), (3, 2), (3, 1)), strict=True):
         draw_map(panel, stack, number, seen_in)
-        panel.set_title(
-            f"map: layer {number} in layer {seen_in}\norder {column[_order(number, seen_in)][0]:.3f}"
-        )
+        order = column[_order(number, seen_in)][0]
+        panel.set_title(f"map: {number} in {seen_in}, order {order:.3f}", fontsize=9)
     for panel, (number, seen_in) in zip(axes[2], ((2, 1), (3, 2), (3, 1)), strict=True):
         _fields(panel, stack, number, seen_in)
-        panel.set_title(f"fields: layer {number} in layer {seen_in}")
+        panel.set_title(f"fields at half height: {number} in {seen_in}", fontsize=9)
     return figure
 
 
@@ -83,16 +92,23 @@ def _order(number: int, seen_in: int) -> str:
 
 
 def _instant(axes: Any, stack: Stack) -> None:
-    recording = simulate(stack.sheet, "rate_map", steps=4000, rng=1)
-    frames = simulate_stack(stack, recording)
-    counts = np.diff(frames[0].first)
-    step = int(np.argmin(np.abs(counts - np.median(counts[counts >= 8]))))  # one bump, as at most times
+    frames = simulate_stack(stack, simulate(stack.sheet, "rate_map", steps=4000, rng=1))
+    path = centers_of_activity(frames[0], stack.places(1), min_active=30)
+    x0, y0, x1, y1 = stack.sheet.scaffold.bounds
+    off = np.abs(path - (0.65 * x0 + 0.35 * x1, 0.65 * y0 + 0.35 * y1)).sum(axis=1)
+    step = int(np.argmin(np.where(np.isfinite(off), off, np.inf)))  # a bump away from rim and middle
     for number, (panel, layer) in enumerate(zip(axes, frames, strict=True), start=1):
-        places = stack.places(number)
-        fired = np.isin(np.arange(len(places)), layer.cells[layer.first[step] : layer.first[step + 1]])
-        size = (0.9 * PANEL / len(places) ** 0.5) ** 2
-        panel.scatter(*places.T, s=size, c=np.where(fired, "#d55e00", "#d9d9d9"), marker="s", linewidths=0)
-        panel.set_title(f"layer {number}: {len(places)} units,\n{fired.sum()} fire at one instant")
+        fired = layer.part(step, step + 1).cells
+        side = round(len(stack.places(number)) ** 0.5)
+        shown = np.isin(np.arange(side**2), fired).reshape(side, side)
+        extent = (x0, x1, y0, y1)
+        panel.imshow(
+            shown, cmap=ListedColormap(["#e4e4e4", "#d55e00"]), vmin=0, vmax=1, origin="lower", extent=extent
+        )
+        if side <= 16:
+            panel.hlines(np.linspace(y0, y1, side + 1), x0, x1, color="white", linewidth=0.6)
+            panel.vlines(np.linspace(x0, x1, side + 1), y0, y1, color="white", linewidth=0.6)
+        panel.set_title(f"layer {number}: {len(fired)} of {side}x{side} fire", fontsize=9)
         frame(panel, stack)
 
 
