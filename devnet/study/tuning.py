@@ -1,20 +1,26 @@
 """Hyper-parameters chosen on training images that are held out, equally many candidates for every method.
 
-Seeds of tuning are others than those of reporting, and test images are not among what is handed over.
+Seeds of tuning are others than those of reporting, and test images are not among what is handed over. What was chosen, and
+every score behind it, stands in ``tuned.json`` beside the scripts; a study reads its hyper-parameters from there.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
 from devnet._core.errors import ConfigError
 from devnet.data import ImageSet
+from devnet.io import write_json
 
 SEEDS = (100, 101)
 """Seeds of tuning; studies report on seeds from 0."""
+T = TypeVar("T")
 
 
 def held_out(images: ImageSet, count: int = 10_000) -> ImageSet:
@@ -38,17 +44,38 @@ def held_out(images: ImageSet, count: int = 10_000) -> ImageSet:
     return replace(images, x_train=x, y_train=y, x_test=x_test, y_test=y_test)
 
 
-def tune(
-    methods: Mapping[str, Mapping[str, Callable[[int], float]]], seeds: Sequence[int] = SEEDS
-) -> dict[str, str]:
-    """Score every candidate of every method over seeds, print a line each, and return the best ones.
+def tuned(file: str, section: str, methods: Mapping[str, Mapping[str, T]]) -> dict[str, T]:
+    """Return the chosen candidate of every method.
 
     Args:
-        methods: For each method its candidates by name: functions from a seed to a score, more being better.
-        seeds: Seeds.
+        file: ``__file__`` of a script that stands beside ``tuned.json``.
+        section: What they were tuned for.
+        methods: Candidates by name, for each method; its first one is taken where nothing was chosen yet.
 
     Returns:
-        Name of the candidate with the largest mean, by method; the first of equals.
+        Candidates by method.
+    """
+    held = _read(file).get(section, {})
+    return {m: c[held[m]["chosen"]] if m in held else next(iter(c.values())) for m, c in methods.items()}
+
+
+def tune(
+    file: str,
+    section: str,
+    methods: Mapping[str, Mapping[str, T]],
+    score: Callable[[str, T, int], float],
+    seeds: Sequence[int] = SEEDS,
+) -> None:
+    """Score every candidate of every method over seeds, and keep the ones of largest mean, the first of equals.
+
+    A method whose candidates were all scored before is passed over, so that a tuning that was stopped goes on.
+
+    Args:
+        file: ``__file__`` of a script that stands beside ``tuned.json``.
+        section: What they are tuned for.
+        methods: Candidates by name, for each method.
+        score: Called with a method, a candidate and a seed; the more the better.
+        seeds: Seeds.
 
     Raises:
         ConfigError: The methods do not have equally many candidates.
@@ -56,13 +83,24 @@ def tune(
     counts = {name: len(candidates) for name, candidates in methods.items()}
     if len(set(counts.values())) != 1:
         raise ConfigError("methods", counts, "equally many candidates for every method")
-    best = {}
     for method, candidates in methods.items():
-        means = {}
-        for name, score in candidates.items():
-            values = np.array([score(seed) for seed in seeds])
-            means[name] = values.mean()
-            print(f"{method:32} {name:32} {values.mean():6.2f} ± {values.std():.2f}", flush=True)  # noqa: T201
-        best[method] = max(means, key=lambda name: means[name])
-        print(f"{method:32} -> {best[method]}", flush=True)  # noqa: T201
-    return best
+        scores = _read(file).get(section, {}).get(method, {}).get("scores", {})
+        if set(scores) == set(candidates) and all(len(s) == len(seeds) for s in scores.values()):
+            continue
+        scores = {n: [round(score(method, c, seed), 3) for seed in seeds] for n, c in candidates.items()}
+        chosen = max(scores, key=lambda name: float(np.mean(scores[name])))
+        found = _read(file)
+        found.setdefault(section, {})[method] = {"chosen": chosen, "scores": scores}
+        write_json(_place(file), found)
+        told = ", ".join(f"{n}: {np.mean(s):.2f} ± {np.std(s):.2f}" for n, s in scores.items())
+        print(f"{section}, {method}: {chosen} ({told})", flush=True)  # noqa: T201  # a script's own output
+
+
+def _place(file: str) -> Path:
+    return Path(file).resolve().with_name("tuned.json")
+
+
+def _read(file: str) -> dict[str, Any]:
+    """Return what was chosen so far, by section and method."""
+    place = _place(file)
+    return json.loads(place.read_text(encoding="utf-8")) if place.exists() else {}

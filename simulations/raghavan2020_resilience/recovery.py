@@ -12,24 +12,29 @@ from devnet._core.random import Key
 from devnet.fip import Damage
 from devnet.study.claims import Answer
 from devnet.study.figure import Effort, Found, main
+from devnet.study.tuning import tuned
 from devnet.tasks import accuracy, baselines, recover
 from devnet.tasks.baselines import Training
 from devnet.viz.style import INK, OURS, PATCHES, styled
 
 COUNTS = (1000, 200)
-TUNED = {
-    "1000": Training(200, rate=3e-4),
-    "200": Training(200, rate=3e-4),
-    "all": Training(1000, rate=3e-3),
+CANDIDATES = {
+    count: {
+        f"{steps} steps, rate {rate:g}": Training(steps, rate=rate)
+        for steps in (200, 1000)
+        for rate in (3e-4, 1e-3, 3e-3)
+    }
+    for count in (*map(str, COUNTS), "all")
 }
-"""Fine-tuning by number of images: the best of ``_tuning.py``."""
+TUNED = tuned(__file__, "recovery", CANDIDATES)
+"""Steps and rate of fine-tuning, by number of images."""
 
 
 def run(effort: Effort) -> Found:
     """Damage one dense network a seed; recover it on 1000 and on 200 images with every method."""
     data = images(effort)
     x, x_test = seen(data.x_train), seen(data.x_test)
-    tuned = effort.pick(dict.fromkeys(TUNED, Training(20)), TUNED, TUNED)
+    training = effort.pick(dict.fromkeys(TUNED, Training(20)), TUNED, TUNED)
     began = perf_counter()
     scores: dict[str, list[float]] = {}
     rounds = []
@@ -48,10 +53,10 @@ def run(effort: Effort) -> Found:
                 lost = path.distance[0] * 0.05
                 rounds.append(float(path.steps[np.argmax(path.distance <= lost)]))
             found[f"tuned {count}"] = baselines.fine_tuning(
-                start, x[some], data.y_train[some], damage=damage, training=tuned[str(count)], rng=seed
+                start, x[some], data.y_train[some], damage=damage, training=training[str(count)], rng=seed
             )
         found["tuned all"] = baselines.fine_tuning(
-            start, x, data.y_train, damage=damage, training=tuned["all"], rng=seed
+            start, x, data.y_train, damage=damage, training=training["all"], rng=seed
         )
         for name, module in found.items():
             scores.setdefault(name, []).append(100 * accuracy(module, x_test, data.y_test))

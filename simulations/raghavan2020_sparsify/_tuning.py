@@ -1,17 +1,15 @@
-"""Rate of every method of ``lenet.py``, chosen on 10 000 held-out training images at 98 and 99 % sparsity: run me."""
+"""Chooses the rate of every method of ``lenet.py`` on 10 000 held-out training images at 98 and 99 % sparsity: run it."""
 
 from __future__ import annotations
 
 from functools import cache, partial
 
 from _lenet import dense, images, seen
-from lenet import RATES, sparse
+from lenet import CANDIDATES, sparse
 
 from devnet.study.figure import Effort
 from devnet.study.tuning import held_out, tune
 from devnet.tasks import accuracy
-
-CANDIDATES = (3e-3, 6e-3, 1.2e-2)
 
 if __name__ == "__main__":
     data = held_out(images(Effort.FULL))
@@ -23,4 +21,4 @@ if __name__ == "__main__":
         made = [sparse(name, whole(seed), x, data.y_train, level, 1000, rate, seed) for level in (0.98, 0.99)]
         return 100 * sum(accuracy(module, x_test, data.y_test) for module in made) / len(made)
 
-    tune({name: {f"rate {r:g}": partial(score, name, r) for r in CANDIDATES} for name in RATES})
+    tune(__file__, "lenet", CANDIDATES, score)

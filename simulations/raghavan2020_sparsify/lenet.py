@@ -11,6 +11,7 @@ from torch import nn
 
 from devnet.study.claims import Answer
 from devnet.study.figure import Effort, Found, main
+from devnet.study.tuning import tuned
 from devnet.tasks import accuracy, baselines, sparsify
 from devnet.tasks.baselines import Training
 from devnet.viz.style import INK, OURS, PATCHES, styled
@@ -23,8 +24,9 @@ RIVALS = {
     "gradual, Fisher saliency": baselines.gradual_fisher_pruning,
     "surgery in blocks + fine-tuning": baselines.obs_pruning,
 }
-RATES = dict.fromkeys((PATH, *RIVALS), 6e-3)
-"""First rate of Adam by method: the best of ``_tuning.py``."""
+CANDIDATES = {name: {f"rate {rate:g}": rate for rate in (6e-3, 3e-3, 1.2e-2)} for name in (PATH, *RIVALS)}
+RATES = tuned(__file__, "lenet", CANDIDATES)
+"""First rate of Adam by method."""
 
 
 def sparse(name: str, start: nn.Module, x, y, level: float, steps: int, rate: float, seed: int) -> nn.Module:

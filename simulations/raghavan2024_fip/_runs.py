@@ -1,8 +1,8 @@
-"""What the continual studies share: methods over seeds, scored on every task at the end."""
+"""What the continual studies share: candidates for tuning, and methods scored on every task at the end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -10,6 +10,23 @@ from torch import nn
 
 from devnet.tasks import accuracy
 from devnet.tasks.continual import Affine, Method, Task, learn_tasks
+
+Candidate = tuple[Method, float]
+"""A method and a rate."""
+
+
+def candidates(
+    families: Mapping[str, Sequence[Method]], rates: Sequence[float]
+) -> dict[str, dict[str, Candidate]]:
+    """Return six candidates for each family: where it has fewer strengths, more of the rates are tried."""
+    return {
+        name: {
+            f"{method}, rate {rate:g}": (method, rate)
+            for method in methods
+            for rate in rates[: 6 // len(methods)]
+        }
+        for name, methods in families.items()
+    }
 
 
 def learned(

@@ -1,13 +1,17 @@
-"""Tuning: equally many candidates, other images than those of the test."""
+"""Tuning: equally many candidates, other images than those of the test, and what was chosen is what is used."""
 
 from __future__ import annotations
+
+import json
 
 import numpy as np
 import pytest
 
 from devnet._core.errors import ConfigError
 from devnet.data import load_images
-from devnet.study.tuning import held_out, tune
+from devnet.study.tuning import held_out, tune, tuned
+
+METHODS = {"ours": {"low": 1.0, "high": 2.0}, "theirs": {"a": 2.0, "b": 2.0}}
 
 
 def test_held_out_images_are_training_images_that_are_not_trained_on():
@@ -20,18 +24,31 @@ def test_held_out_images_are_training_images_that_are_not_trained_on():
             held_out(images, count)
 
 
-def test_the_best_mean_over_seeds_wins_and_the_first_of_equals(capsys):
-    found = tune(
-        {
-            "ours": {"low": lambda seed: seed, "high": lambda seed: seed + 1},
-            "theirs": {"a": lambda _: 2.0, "b": lambda seed: 2.0 + (seed - 0.5)},
-        },
-        seeds=(0, 1),
-    )
-    assert found == {"ours": "high", "theirs": "a"}
-    assert len(capsys.readouterr().out.splitlines()) == 6
+def test_the_best_mean_over_seeds_is_kept_with_its_scores_and_used(tmp_path):
+    script = str(tmp_path / "script.py")
+    assert tuned(script, "digits", METHODS) == {"ours": 1.0, "theirs": 2.0}, "nothing chosen: the first"
+    tune(script, "digits", METHODS, lambda method, value, seed: value + seed, seeds=(0, 1))
+    assert tuned(script, "digits", METHODS) == {"ours": 2.0, "theirs": 2.0}
+    held = json.loads((tmp_path / "tuned.json").read_text("utf-8"))["digits"]
+    assert held["ours"] == {"chosen": "high", "scores": {"low": [1.0, 2.0], "high": [2.0, 3.0]}}
+    assert held["theirs"]["chosen"] == "a", "the first of equals"
 
 
-def test_a_method_with_more_candidates_than_another_is_refused():
+def test_a_tuning_that_was_stopped_goes_on(tmp_path):
+    script, asked = str(tmp_path / "script.py"), []
+
+    def score(method, value, seed):
+        asked.append(method)
+        if method == "theirs" and len(asked) == 3:
+            raise KeyboardInterrupt
+        return value
+
+    with pytest.raises(KeyboardInterrupt):
+        tune(script, "digits", METHODS, score, seeds=(0,))
+    tune(script, "digits", METHODS, score, seeds=(0,))
+    assert asked == ["ours", "ours", "theirs", "theirs", "theirs"]
+
+
+def test_a_method_with_more_candidates_than_another_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="equally many"):
-        tune({"ours": {"a": float, "b": float}, "theirs": {"a": float}})
+        tune(str(tmp_path / "script.py"), "digits", METHODS | {"a": {"one": 1.0}}, lambda *_: 0.0)
