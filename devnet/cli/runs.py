@@ -43,6 +43,32 @@ def run(
 
 
 @app.command()
+def plan(
+    model: Model,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder whose disk is looked at.")] = Path("runs"),
+    seed: Seed = 0,
+    data: Data = None,
+    workers: Workers = None,
+) -> None:
+    """Say what a run would take: time, memory, disk. Each kind of work is done for a moment; nothing is written.
+
+    Code 6, and how to make the run smaller, where this machine has not enough.
+    """
+    from devnet.study.calibrate import calibrated
+    from devnet.study.estimate import size
+    from devnet.study.plan import Plan
+
+    found = calibrated(Plan.of(model, seed, data, workers))
+    typer.echo(f"{found.cells} cells, {found.units} units on the first sheet; {found.workers} at a time")
+    typer.echo(f"{'':<10} {'processor':>11} {'memory':>10} {'disk':>10}")
+    for name, needs in found.stages.items():
+        typer.echo(f"{name:<10} {needs.seconds:>9.1f} s {size(needs.memory):>10} {size(needs.disk):>10}")
+    typer.echo(f"{'in all':<10} {found.seconds:>9.1f} s {size(found.memory):>10} {size(found.disk):>10}")
+    typer.echo(f"about {found.clock / 60:.1f} min by the clock, with {found.workers} cores free")
+    found.refuse(out)
+
+
+@app.command()
 def resume(run: Run, workers: Workers = None, every: Every = 60.0) -> None:
     """Go on with a run that was stopped or killed; it ends as if it never had been. A finished run stays as it is."""
     from devnet._core import stopping

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 from devnet._core.compile import cache_folder
 from devnet.data import NAMES, where
 from devnet.io import library_version
-from devnet.study.machine import machine, versions
+from devnet.study.machine import available_memory, machine, versions
 
 EXTRAS = {
     "torch": ("torch", "export, paths, tasks, the torch backend"),
@@ -49,17 +48,6 @@ class Finding:
     def __str__(self) -> str:
         text = f"{'yes' if self.found is not None else 'no ':<4} {self.name:<16} {self.found or ''}".rstrip()
         return text if self.found is not None or not self.help else f"{text:<21} {self.help}"
-
-
-def available_memory() -> int:
-    """Return how many bytes of memory are free for a new process, as far as the system tells."""
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return 1024 * int(line.split()[1])
-    except (OSError, ValueError, IndexError):
-        pass
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def examine(folder: str | Path = ".") -> list[Finding]:

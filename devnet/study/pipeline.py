@@ -14,6 +14,7 @@ from devnet.io import EVERY, RunFolder, read_run, write_json
 from devnet.io.stages import Stage
 from devnet.spec import ModelSpec
 from devnet.study import stages
+from devnet.study.estimate import checked
 from devnet.study.plan import Plan
 from devnet.study.summary import read_summary, summarize
 
@@ -101,11 +102,14 @@ def run_model(
 
     Raises:
         ConfigError: The model or an argument does not fit; nothing has been written.
+        ResourceError: This machine has not enough memory or disk; nothing has been written.
         BusyError: The folder is in use or holds something else.
         StorageError: A file could not be written.
         InterruptedRunError: Ctrl-C, or it was asked to stop; what was done is kept.
     """
     plan = Plan.of(model, rng, data, workers)
+    if not (Path(out) / "manifest.json").exists():
+        checked(plan, out)
     with RunFolder.open(
         out, plan.model, {"key": str(plan.key.value)}, notes={"seed": plan.seed}, every=every
     ) as run:

@@ -10,6 +10,7 @@ import numpy as np
 
 from devnet._core.progress import task
 from devnet._core.random import Key
+from devnet.data import ImageSet
 from devnet.growth import grow
 from devnet.io import RunFolder, save
 from devnet.io.nouns import load_sheet, load_wiring
@@ -76,7 +77,7 @@ def simulate_forms(plan: Plan, run: RunFolder, stage: Stage) -> None:
 
 
 @dataclass(frozen=True)
-class _Job:
+class WiringJob:
     """One wiring to be made.
 
     Attributes:
@@ -95,19 +96,30 @@ class _Job:
     activity: str = "waves"
     steps: int | None = None
 
+    @property
+    def snapshots(self) -> int:
+        """How often its weights are kept on the way."""
+        return SNAPSHOTS if (self.label, self.seed) == ("wiring", 0) else 0
+
+
+def wiring_jobs(plan: Plan) -> list[WiringJob]:
+    """Return what the stage ``organize`` wires."""
+    jobs: list[WiringJob] = []
+    for name in plan.beside:  # the longest first
+        steps = min(plan.model.learning[name].steps, BESIDE_LIMIT)
+        jobs.append(WiringJob(name, 0, name, steps=steps))
+    jobs += [WiringJob("wiring", i, plan.main) for i in plan.seeds]
+    jobs += [WiringJob("noise", i, plan.main, activity="noise") for i in plan.seeds]
+    jobs += [WiringJob(f"pools{units}", i, plan.few, units) for units in plan.pool_units for i in plan.seeds]
+    return jobs
+
 
 def organize_sheets(plan: Plan, run: RunFolder, stage: Stage) -> None:
     """Let waves wire each sheet's own units and given numbers of pools; noise and other learnings beside them."""
     sheets = [sheet_of(run, i) for i in plan.seeds]
-    jobs: list[_Job] = []
-    for name in plan.beside:  # the longest first
-        steps = min(plan.model.learning[name].steps, BESIDE_LIMIT)
-        jobs.append(_Job(name, 0, name, steps=steps))
-    jobs += [_Job("wiring", i, plan.main) for i in plan.seeds]
-    jobs += [_Job("noise", i, plan.main, activity="noise") for i in plan.seeds]
-    jobs += [_Job(f"pools{units}", i, plan.few, units) for units in plan.pool_units for i in plan.seeds]
+    jobs = wiring_jobs(plan)
 
-    def wire(job: _Job) -> dict[str, dict[str, float]]:
+    def wire(job: WiringJob) -> dict[str, dict[str, float]]:
         name = f"{job.label}-{job.seed}"
 
         def work(part: Part) -> dict[str, Any]:
@@ -118,7 +130,7 @@ def organize_sheets(plan: Plan, run: RunFolder, stage: Stage) -> None:
                 steps=job.steps,
                 rng=plan.key.child("organize", job.label, job.seed),
                 activity=job.activity,
-                snapshots=SNAPSHOTS if (job.label, job.seed) == ("wiring", 0) else 0,
+                snapshots=job.snapshots,
                 checkpoint=part.checkpoint(),
             )
             save(wiring, part.file(f"{name}.safetensors"))
@@ -183,10 +195,7 @@ def read_out(plan: Plan, run: RunFolder, stage: Stage) -> None:
         split = Split.draw(images, spec, key)
         found = [_scored(images.x_train[0].size, "raw", percent_right(split, None), 1.0)]
         for units in plan.pool_units:
-            wiring = wiring_of(run, f"pools{units}", i)
-            for kind, weights in _pools(wiring, key.child(units)).items():
-                pools = pixel_pools(wiring.sheet, weights, images.image_shape)
-                found.append(_scored(units, kind, percent_right(split, pools), mean_size(weights)))
+            found += seen_through(wiring_of(run, f"pools{units}", i), split, images, key.child(units))
         return {"rows": found}
 
     rows: dict[tuple[int, str], dict[str, Any]] = {}
@@ -206,6 +215,19 @@ def read_out(plan: Plan, run: RunFolder, stage: Stage) -> None:
         "image_shape": list(images.image_shape),
         "rows": sorted(rows.values(), key=lambda r: (r["kind"] == "raw", r["units"])),
     }
+
+
+def seen_through(wiring: Wiring, split: Split, images: ImageSet, key: Key) -> list[dict[str, Any]]:
+    """Return one seed's scores through grown pools and those that they are compared with."""
+    return [
+        _scored(
+            wiring.units,
+            kind,
+            percent_right(split, pixel_pools(wiring.sheet, weights, images.image_shape)),
+            mean_size(weights),
+        )
+        for kind, weights in _pools(wiring, key).items()
+    ]
 
 
 _SCORES = ("accuracy", "validation", "field_size")
