@@ -17,6 +17,7 @@ from devnet.spec._parts import StudySpec as StudySpec
 from devnet.spec._rules import BCMSpec as BCMSpec
 from devnet.spec._rules import CompetitionSpec as CompetitionSpec
 from devnet.spec._rules import HebbianWTASpec as HebbianWTASpec
+from devnet.spec._rules import KWinnersSpec as KWinnersSpec
 from devnet.spec._rules import OjaSpec as OjaSpec
 from devnet.spec._rules import PairSTDPSpec as PairSTDPSpec
 from devnet.spec._rules import PlasticSpec as PlasticSpec

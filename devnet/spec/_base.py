@@ -20,6 +20,7 @@ ASSUMED = "assumed"
 """The source of a number that is ours: chosen by the authors of devnet, published by nobody."""
 
 G19 = "G19, released code"
+M20 = "M20, released code"
 
 INT_MAX = 2**31 - 1
 """Largest whole number of a field that states no smaller one: what compiled code can count."""

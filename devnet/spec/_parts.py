@@ -10,12 +10,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, WrapValidator, model_validator
 
-from devnet.spec._base import ASSUMED, G19, INT_MAX, Name, Spec, Wrong, quantity, refuse
+from devnet.spec._base import ASSUMED, G19, INT_MAX, M20, Name, Spec, Wrong, quantity, refuse
 from devnet.spec._rules import HebbianWTASpec, RuleSpec, or_own
 from devnet.spec._scaffold import ScaffoldSpec, with_region
 from devnet.spec._stack import StackSpec
-
-M20 = "M20, released code"
 
 Count = Annotated[int, Field(ge=1, le=INT_MAX)]
 Share = Annotated[float, Field(gt=0, lt=1)]

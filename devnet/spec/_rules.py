@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
-from devnet.spec._base import ASSUMED, G19, Name, Spec, quantity, refuse
+from devnet.spec._base import ASSUMED, G19, M20, Name, Spec, quantity, refuse
 from devnet.spec._upkeep import RewireSpec, UpkeepSpec
 
 PFISTER = "assumed; as we remember Pfister & Gerstner 2006, table 4, not checked"
@@ -83,6 +83,22 @@ class HebbianWTASpec(CompetitionSpec):
     c_rise: Literal["factor", "constant"] = Field(
         default="factor", description="f' = f (G19), or f' = 1 (ours)"
     )
+
+
+class KWinnersSpec(CompetitionSpec):
+    """The k units that are driven most learn, by their rates or their spikes. Defaults are those of M20's LGN."""
+
+    rule: Literal["k_winners"] = "k_winners"
+    norm: Literal["mean", "sum"] = Field(
+        default="mean", description="a unit's mean weight or its sum is kept"
+    )
+    winners: int = quantity(1, "units", M20, ge=1, description="k; 40 in M20's V1")
+    sharpness: float = quantity(4.0, "1", M20, ge=0, description="p of y <- (y / max y)^p y")
+    post: Literal["rate", "spike"] = Field(
+        default="rate", description="a unit learns by y, or by 1: M20's modified STDP"
+    )
+    eta: float = quantity(0.1, "1", M20, gt=0)
+    recruit_every: int = quantity(0, "steps", M20, ge=0, description="0: never")
 
 
 class TimingSpec(CompetitionSpec):
@@ -209,7 +225,13 @@ def or_own(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 
 RuleSpec = Annotated[
     Annotated[
-        HebbianWTASpec | PairSTDPSpec | TripletSTDPSpec | OjaSpec | BCMSpec | TemporalDifferenceSpec,
+        HebbianWTASpec
+        | KWinnersSpec
+        | PairSTDPSpec
+        | TripletSTDPSpec
+        | OjaSpec
+        | BCMSpec
+        | TemporalDifferenceSpec,
         Field(discriminator="rule"),
     ],
     WrapValidator(or_own),

@@ -19,6 +19,7 @@ from devnet.spec import (
     DynamicsSpec,
     HebbianWTASpec,
     IzhikevichSpec,
+    KWinnersSpec,
     OjaSpec,
     PairSTDPSpec,
     RateMapSpec,
@@ -66,6 +67,10 @@ RULES: dict[str, tuple[RuleSpec, tuple[str, ...]]] = {
     "pair, nearest, mixed": (
         PairSTDPSpec(pairing="nearest", **SOFT | {"bounds": "mixed"}),
         ("a_plus", "a_minus", "tau_plus", "tau_minus", "weight"),
+    ),
+    "k winners": (
+        KWinnersSpec(winners=3, c_mean=0.0, c_decay=0.05, recruit_every=7, recruit_wins=5, eta=0.01),
+        ("eta", "sharpness", "weight", "c_plus", "c_decay", "recruit_divisor"),
     ),
     "oja": (OjaSpec(**RATES), ("eta", "c_plus", "c_decay", "recruit_divisor")),
     "bcm": (BCMSpec(w_max=0.12, learners="all", **RATES),

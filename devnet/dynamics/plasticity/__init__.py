@@ -2,6 +2,7 @@
 
 from devnet.dynamics.plasticity import bcm as bcm
 from devnet.dynamics.plasticity import hebbian_wta as hebbian_wta
+from devnet.dynamics.plasticity import k_winners as k_winners
 from devnet.dynamics.plasticity import oja as oja
 from devnet.dynamics.plasticity import stdp as stdp
 from devnet.dynamics.plasticity import temporal_difference as temporal_difference

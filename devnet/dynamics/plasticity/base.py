@@ -18,6 +18,7 @@ from devnet._core.registry import Registry
 from devnet.spec import (
     BCMSpec,
     HebbianWTASpec,
+    KWinnersSpec,
     OjaSpec,
     PairSTDPSpec,
     RuleSpec,
@@ -25,7 +26,7 @@ from devnet.spec import (
     TripletSTDPSpec,
 )
 
-PoolSpec = HebbianWTASpec | PairSTDPSpec | TripletSTDPSpec | OjaSpec | BCMSpec
+PoolSpec = HebbianWTASpec | KWinnersSpec | PairSTDPSpec | TripletSTDPSpec | OjaSpec | BCMSpec
 
 
 @dataclass

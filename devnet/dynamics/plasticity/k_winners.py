@@ -1,0 +1,88 @@
+"""Learning of the k units that are driven most, in M20's two forms.
+
+y_j = max(0, w_j . s - c_j), set to 0 but for the k largest, then sharpened, y <- (y / max y)^p y. With f = y, the Hebbian
+form, or f = 1 where y > 0, "modified STDP",
+
+    w_j <- w_j + eta f_j s, rescaled to its norm;   c_j <- c_j + c_plus y_j
+
+for each of them. Where k is 1 and thresholds do not decay, the Hebbian form is ``hebbian_wta``. ``wins`` counts the
+events in which a unit was the first.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from devnet.dynamics.plasticity import base
+from devnet.dynamics.plasticity.base import Learner, Rule
+from devnet.spec import KWinnersSpec
+
+
+def learn(spec: KWinnersSpec, learner: Learner, firing: Int[np.ndarray, " k"], step: int) -> None:
+    """Apply one step of the rule in place; arguments as ``hebbian_wta.learn``."""
+    if base.compete(spec, learner, firing) is not None:
+        w = learner.weights
+        excess = w[firing].sum(axis=0) - learner.thresholds
+        best = np.argsort(-excess, kind="stable")[: spec.winners]
+        best = best[excess[best] > 0]
+        y = (excess[best] / excess[best].max(initial=0.0)) ** spec.sharpness * excess[best]
+        for j, rise in zip(best, y, strict=True):
+            f = rise if spec.post == "rate" else 1.0
+            w[base.connected(spec, learner, firing, j), j] += spec.eta * f
+            w[:, j] *= base.total(spec, len(w)) / w[:, j].sum()
+        learner.thresholds[best[1:]] += spec.c_plus * y[1:]
+        if len(best):
+            base.won(spec, learner, int(best[0]), float(y[0]))
+    base.recruit(spec, learner, step)
+
+
+def constants(spec: KWinnersSpec, n: int, units: int) -> Float[np.ndarray, " k"]:
+    """Return the shared constants, then (eta, k, p, learning by spikes, structural)."""
+    shared = base.shared_constants(spec, n)
+    shared[8] = 1.0
+    own = [
+        spec.eta,
+        min(spec.winners, units),
+        spec.sharpness,
+        float(spec.post == "spike"),
+        float(spec.structural),
+    ]
+    return np.array([*shared, *own])
+
+
+def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, post, r):
+    """Let the best units learn (k < 0: the step teaches nothing). Returns y of the first, 0 if none."""
+    if k < 0 or y <= thresholds[k]:
+        return 0.0
+    n, units = weights.shape
+    first = y - thresholds[k]
+    excess = np.empty(units)
+    for j in range(units):
+        excess[j] = scale[j] * drives[j] - thresholds[j]
+    excess[k] = first
+    j = k
+    for _ in range(int(r[10])):
+        rise = (excess[j] / first) ** r[11] * excess[j]
+        gain = r[9] * (1.0 if r[12] != 0.0 else rise)
+        for i in firing:
+            if r[13] == 0.0 or weights[i, j] > 0.0:
+                weights[i, j] += gain
+        column = 0.0
+        for i in range(n):
+            column += weights[i, j]
+        for i in range(n):
+            weights[i, j] *= r[0] / column
+        if j != k:
+            thresholds[j] += r[5] * rise
+        excess[j] = 0.0
+        j = 0
+        for other in range(units):
+            if excess[other] > excess[j]:
+                j = other
+        if excess[j] <= 0.0:
+            break
+    return first
+
+
+RULE = base.register(Rule("k_winners", 9, constants, learn, kernel))
