@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from devnet._core.errors import ConfigError
 from devnet.viz._readout import dot_rows
-from devnet.viz.style import INK, MUTED, OURS, PATCHES, RULE, WIDTH, Panels, panels, styled
+from devnet.viz.style import INK, LINES, MUTED, OURS, RULE, WIDTH, Panels, panels, styled
 
 METHODS: dict[str, str] = {
     "fip": "FIP, no labels",
@@ -103,12 +103,11 @@ def path_curves(
     if not curves or not set(curves) <= set(CURVES):
         raise ConfigError("show", list(show), f"some of {', '.join(CURVES)}")
     figure, places = panels(axes, len(curves), size=(WIDTH, 1.75))
-    colors = [OURS, *PATCHES[1:]]
     for place, name in zip(places, curves, strict=True):
         title, factor = CURVES[name]
         for number, path in enumerate(paths):
             values = factor * np.asarray(accuracy[number] if name == "accuracy" else getattr(path, name))
-            look = {"color": colors[number % len(colors)], "label": labels[number] if labels else None}
+            look = {"color": LINES[number % len(LINES)], "label": labels[number] if labels else None}
             place.plot(path.steps, values, "o-", markersize=2.5, clip_on=False, **look)
         place.set(xlabel="step", title=title, xlim=(0, None))
         place.locator_params(axis="x", nbins=5, integer=True)

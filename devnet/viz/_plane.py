@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from devnet._core.errors import ConfigError
 from devnet.viz._paths import PathLike
-from devnet.viz.style import INK, MUTED, OURS, PATCHES, WIDTH, Panels, panels, ramp, styled
+from devnet.viz.style import INK, LINES, MUTED, WIDTH, Panels, panels, ramp, styled
 
 CHANGES = ramp("cividis", 0.0, 0.92)
 """Outputs unchanged to outputs changed most."""
@@ -83,9 +83,8 @@ def path_plane(*paths: PlacedPath, labels: Sequence[str] = (), axes: Panels = No
     figure, (place,) = panels(axes, 1, size=(WIDTH / 2, 2.6))
     placed, share = plane([path.deltas for path in paths])
     norm = Normalize(0, max(1e-12, *(float(np.max(path.distance)) for path in paths)))
-    lines = [OURS, *PATCHES[1:]]
     for number, (points, path) in enumerate(zip(placed, paths, strict=True)):
-        color = lines[number % len(lines)]
+        color = LINES[number % len(LINES)]
         place.plot(*points.T, color=color, linewidth=1.0, zorder=1)
         place.plot(*points[[0, -1]].T, color=MUTED, linewidth=0.7, linestyle=(0, (4, 3)), zorder=0.5)
         place.scatter(*points.T, s=16, c=CHANGES(norm(np.asarray(path.distance))), zorder=2, linewidth=0)
@@ -96,7 +95,7 @@ def path_plane(*paths: PlacedPath, labels: Sequence[str] = (), axes: Panels = No
                 points[-1],
                 xytext=(7, 5),
                 textcoords="offset points",
-                color=color,
+                color=INK,
                 va="center",
             )
     starts = np.unique(np.round([points[0] for points in placed], 9), axis=0)

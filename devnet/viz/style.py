@@ -39,6 +39,9 @@ RESTING = "#8a949fa6"
 PATCHES = ("#3a55a4", "#ddaa33", "#1f9e77", "#cc6677", "#66a9d9", "#8f4a9e", "#9aa02f", "#e2814a")
 """Colors of pools that lie side by side; told apart by lightness as well as by hue."""
 
+LINES = (OURS, PATCHES[3], PATCHES[2], PATCHES[5], PATCHES[0], *PATCHES[6:])
+"""Colors of lines side by side; the first four stand out at 3 to 1 and more from light ground and from dark."""
+
 WIDTH = 7.2
 """Width of a full figure in inches: two columns of a journal."""
 
@@ -110,8 +113,8 @@ def fade(color: str) -> Colormap:
     return LinearSegmentedColormap.from_list(f"fade_{color}", rgba)
 
 
-AGES = ramp("viridis", 0.14, 0.92)
-"""Early to late."""
+AGES = ramp("viridis", 0.35, 0.92)
+"""Early to late; the first cells stand out at 3 to 1 from dark ground too."""
 
 
 def by_birth(sheet: Sheet) -> Normalize:

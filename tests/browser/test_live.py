@@ -57,26 +57,29 @@ def test_play_reacts_to_sliders_and_lets_pools_form(tab, played):
     tab.until(
         "devnet.versions !== undefined && document.getElementById('caption-title').textContent.startsWith('Step')"
     )
-    values = {"h": (1, 4, 2, 3), "noise": (2, 0.5, 3, 1), "r_i": (4, 2, 5, 3), "r_o": (8, 5, 9, 6)}
-    for name, places in values.items():
-        before = tab.ask("devnet.latencies.length")
-        for number, place in enumerate(places, start=1):
+    for name, places in {"h": (1, 3), "noise": (2, 1), "r_i": (4, 3), "r_o": (8, 6)}.items():
+        quickest = []
+        for place in 20 * places:  # the best of several tries: other work on the machine can delay any one
+            before = tab.ask("devnet.latencies.length")
             tab.slide(f"set-{name}", place)
-            tab.until(f"devnet.latencies.length >= {before + number}", 5)
-        latencies = tab.ask(f"devnet.latencies.slice({before})")
-        assert min(latencies) < REACTION, (
-            name
-        )  # the least of four: other work on the machine can delay any one
+            tab.until(f"devnet.latencies.length > {before}")
+            quickest.append(tab.ask("devnet.latencies.at(-1)"))
+            if min(quickest) < REACTION and place == places[-1]:
+                break
+        assert min(quickest) < REACTION, name
     tab.slide("set-noise", 0)
     tab.slide("set-h", 8)
     tab.until("devnet.versions.seen === devnet.versions.sent")
     tab.until("/: 0 cells fire/.test(document.getElementById('caption-title').textContent)")
     tab.page.click("#again")
     tab.page.click("#learn")
-    tab.until("devnet.story.wiring !== undefined", 10)
-    tab.until("/Learning for [1-9],?[0-9]{3} steps/.test(document.getElementById('caption').textContent)", 15)
+    tab.until("devnet.story.wiring !== undefined", 60)
+    tab.until("/Learning for [1-9],?[0-9]{3} steps/.test(document.getElementById('caption').textContent)", 60)
     tab.page.fill("#unit", "1")
     tab.until("devnet.story.lit.cells.length > 0 && devnet.story.lit.cells.length < devnet.scene.n")
+    tab.until(
+        "document.getElementById('told').textContent.includes(` ${devnet.story.lit.cells.length} cells`)"
+    )
     tab.shot("play-pools")
     assert tab.complaints == []
 

@@ -10,6 +10,7 @@ import { view } from "./view.js";
 const $ = (id) => document.getElementById(id);
 const mode = document.body.dataset.mode;
 const story = new Story();
+const hint = $("told").textContent;
 const frames = new Float64Array(600);
 const app = { story, mode, playing: false, charts: {}, frames: 0, touched: false, $, begin, refresh, tell };
 let scene;
@@ -118,7 +119,6 @@ function focus(found) {
   if (same) return;
   story.focus = found;
   story.paint();
-  $("told").textContent = story.spoken || $("told").dataset.hint;
 }
 
 function pointer() {
@@ -184,13 +184,13 @@ function controls() {
     $("threshold-told").textContent = text;
     $("threshold").setAttribute("aria-valuetext", text);
     story.paint();
-    if (story.focus) $("told").textContent = story.spoken;
   });
 }
 
 async function main() {
   if (mode !== "report") history.replaceState(null, "", "/"); // the token does not stay in the address
   controls();
+  story.painted = () => { $("told").textContent = story.spoken || hint; };
   window.devnet = app; // for people at the console, and for tests
   app.milliseconds = () => Array.from(frames.subarray(0, Math.min(app.frames, frames.length))).sort((a, b) => a - b);
   if (mode === "view") { await view(app); return; }

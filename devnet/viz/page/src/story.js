@@ -17,6 +17,7 @@ export class Story {
     this.lit = { cells: [], units: [] };
     this.seen = {};
     this.lined = false; // whether connections can be drawn
+    this.painted = () => {};
     this.plain = false; // cells without the colors of their descent
   }
 
@@ -150,6 +151,7 @@ export class Story {
     cells.needsUpdate = units.needsUpdate = true;
     scene.picked.visible = Boolean(focus && wiring && wiring.meta.own && this.lit.cells.length);
     scene.fresh = true;
+    this.painted(); // the words follow what is lit, also when weights change under it
   }
 
   descent(cells) {
