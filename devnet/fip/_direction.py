@@ -62,14 +62,11 @@ class PenalizedGradient(Direction):
 
     def propose(self, walk: Walk) -> Tensor:
         """Return the negative gradient on the mini-batch of this step."""
-        memory = walk.scratch.get("gradient")
-        if memory is None:
-            memory = {
-                "batches": walk.reference.batches("batches", self.batch),
-                "out": torch.empty_like(walk.weights),
-            }
-            walk.scratch["gradient"] = memory
-        inputs, outputs = walk.reference.take(memory["batches"][walk.step])
+        if "gradient" not in walk.scratch:
+            batches = walk.reference.batches("batches", self.batch)
+            walk.scratch["gradient"] = batches, torch.empty_like(walk.weights)
+        batches, vector = walk.scratch["gradient"]
+        inputs, outputs = walk.reference.take(batches[walk.step])
 
         def part(rows: slice, out: Tensor | None) -> Tensor:
             live = walk.network(inputs[rows])
@@ -77,7 +74,7 @@ class PenalizedGradient(Direction):
             seed = walk.metric.residual(live.detach(), outputs[rows]).div_(-len(inputs))
             return walk.network.gradient(live, seed, out=out)
 
-        direction = walk.network.summed(len(inputs), part, memory["out"])
+        direction = walk.network.summed(len(inputs), part, vector)
         if self.penalty:
             direction.sub_(walk.objective.value_and_grad(walk)[1], alpha=self.penalty)
         return direction

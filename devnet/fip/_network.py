@@ -67,7 +67,8 @@ class Network:
 
     Evaluation mode is the stated policy: dropout is off, batch-norm statistics are those of the module and stay as
     they are (``recalibrate`` measures them anew, beside a path). A module that draws numbers, normalizes by the batch
-    or changes its buffers all the same is refused. Buffers and parameters that do not move are those of the copy; the user's module is never touched.
+    or changes its buffers all the same is refused. Buffers and parameters that do not move are those of the copy; the
+    user's module is never touched.
 
     Attributes:
         module: The copy.

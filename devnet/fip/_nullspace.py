@@ -54,7 +54,7 @@ class NullSpace(Direction):
     def propose(self, walk: Walk) -> Tensor:
         """Return the descent along the projected gradient and back to the reference outputs."""
         slope = walk.objective.value_and_grad(walk)[1]
-        if self.refresh_due(walk):
+        if self._due(walk):
             inputs, _ = walk.reference.draw("null space", walk.step, self.examples)
             found = Spectrum.exact(walk.metric.at(walk.network, inputs), self.count)
             walk.memory["null space"] = {"values": found.values, "vectors": found.vectors}
@@ -64,6 +64,6 @@ class NullSpace(Direction):
         direction = PenalizedGradient(self.batch).propose(walk)
         return direction.mul_(self.pull).sub_(slope, alpha=self.penalty)
 
-    def refresh_due(self, walk: Walk) -> bool:
+    def _due(self, walk: Walk) -> bool:
         """Return whether the spectrum is to be renewed at this step."""
         return "null space" not in walk.memory or walk.step % self.refresh == 0

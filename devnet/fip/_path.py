@@ -21,7 +21,8 @@ from devnet.fip._stop import Stop
 
 FORMAT = "devnet.fip.path/1"
 _STATE = "state/"
-_SERIES = ("distance", "objective", "weight_distance", "sparsity")
+SERIES = ("distance", "objective", "weight_distance", "sparsity")
+"""Numbers of a way-point."""
 
 
 def as_delta(change: Tensor) -> npt.NDArray[np.floating[Any]]:
@@ -74,7 +75,7 @@ class Path:
             "deltas",
             frozen_array("path.deltas", self.deltas, self.deltas.dtype, (count, self.layout.size)),
         )
-        for name in _SERIES:
+        for name in SERIES:
             put(self, name, frozen_array(f"path.{name}", getattr(self, name), np.float64, (count,)))
 
     def _repr_html_(self) -> str:
@@ -147,7 +148,7 @@ class Path:
         a, b = self._numbered("first", first), self._numbered("last", last)
         if b < a:
             raise ConfigError("last", last, f"a way-point from {a} on")
-        rows = {name: getattr(self, name)[a : b + 1] for name in ("steps", "deltas", *_SERIES)}
+        rows = {name: getattr(self, name)[a : b + 1] for name in ("steps", "deltas", *SERIES)}
         if b == len(self) - 1:
             return replace(self, **rows)
         return replace(self, **rows, stop=Stop.CUT, state=None)
@@ -177,7 +178,7 @@ class Path:
             "steps": np.concatenate([self.steps, self.steps[-1] - other.steps[0] + other.steps[1:]]),
             "deltas": np.stack([*self.deltas, *appended]),
         }
-        rows.update({n: np.concatenate([getattr(self, n), getattr(other, n)[1:]]) for n in _SERIES})
+        rows.update({n: np.concatenate([getattr(self, n), getattr(other, n)[1:]]) for n in SERIES})
         rows["weight_distance"] = np.linalg.norm(rows["deltas"].astype(np.float64), axis=1)
         return replace(self, **rows, stop=other.stop, state=None)
 
@@ -203,7 +204,7 @@ class Path:
             Arrays by name, and metadata. ``from_tensors`` with the same module brings the path back.
         """
         arrays: dict[str, npt.NDArray[Any]] = {"steps": self.steps, "deltas": self.deltas}
-        arrays.update({name: getattr(self, name) for name in _SERIES})
+        arrays.update({name: getattr(self, name) for name in SERIES})
         metadata: dict[str, Any] = {
             "format": FORMAT,
             "stop": self.stop.value,
@@ -243,7 +244,7 @@ class Path:
                 tuple(bool(c) for c in told["counted"]),
             )
             stop, key = Stop(metadata["stop"]), int(metadata["key"])
-            series = {name: np.asarray(arrays[name]) for name in ("steps", "deltas", *_SERIES)}
+            series = {name: np.asarray(arrays[name]) for name in ("steps", "deltas", *SERIES)}
             if series["deltas"].dtype.kind != "f" or series["deltas"].ndim != 2:
                 raise CorruptFileError("path: deltas is not a matrix of floating-point numbers")
         except (KeyError, TypeError, ValueError) as error:

@@ -111,9 +111,9 @@ class Diversity(Objective):
 
     def value_and_grad(self, walk: Walk) -> tuple[Tensor, Tensor]:
         """Return the repulsion and its gradient."""
-        memory = walk.scratch["diversity"]
-        gaps = walk.weights - memory["places"]
+        held = walk.scratch["diversity"]
+        gaps = walk.weights - held["places"]
         lengths = gaps.norm(dim=1, keepdim=True)
-        units = torch.where(lengths > 0, gaps / lengths.clamp_min(1e-30), memory["away"])
+        units = torch.where(lengths > 0, gaps / lengths.clamp_min(1e-30), held["away"])
         inside = (self.radius - lengths).clamp_min(0.0)
         return 0.5 * inside.square().sum(), -(inside * units).sum(0)

@@ -11,7 +11,7 @@ from torch import nn
 
 from devnet._core.errors import HealthError
 from devnet.fip._distributed import team
-from devnet.fip._path import Path, as_delta
+from devnet.fip._path import SERIES, Path, as_delta
 from devnet.fip._state import WalkState
 from devnet.fip._stop import Stop
 from devnet.fip._walk import Walk
@@ -28,8 +28,7 @@ class Recorder:
         self._counted = walk.network.layout.counted_mask(walk.weights.device)
         self._probe = walk.reference.draw("probe", 0, probe)
         self.rows: dict[str, list[Any]] = {
-            n: [] if before is None else list(getattr(before, n))
-            for n in ("steps", "deltas", "distance", "objective", "weight_distance", "sparsity")
+            n: [] if before is None else list(getattr(before, n)) for n in ("steps", "deltas", *SERIES)
         }
 
     def distance(self) -> float:
@@ -48,7 +47,8 @@ class Recorder:
             mates.agree(f"step {walk.step}", as_delta(delta))
         if not math.isfinite(distance):
             raise HealthError(
-                f"step {walk.step}: the functional distance is {distance}; take smaller steps (a lower rate, more damping)"
+                f"step {walk.step}: the functional distance is {distance}; "
+                "take smaller steps (a lower rate, more damping)"
             )
         weights = walk.weights[self._counted]
         for name, value in {
@@ -64,8 +64,7 @@ class Recorder:
 
     def tell(self) -> None:
         """Tell the newest way-point to all who watch."""
-        walk, told = self._walk, ("distance", "objective", "weight_distance", "sparsity")
-        numbers = {name: self.rows[name][-1] for name in told}
+        walk, numbers = self._walk, {name: self.rows[name][-1] for name in SERIES}
         self.watch.tell(WayPoint(walk.step, walk.steps, **numbers), walk.network)
 
     def replace(self) -> float:
@@ -82,10 +81,7 @@ class Recorder:
             layout=walk.network.layout,
             steps=np.array(rows["steps"], dtype=np.int64),
             deltas=np.stack(rows["deltas"]),
-            distance=np.array(rows["distance"]),
-            objective=np.array(rows["objective"]),
-            weight_distance=np.array(rows["weight_distance"]),
-            sparsity=np.array(rows["sparsity"]),
+            **{name: np.array(rows[name]) for name in SERIES},
             stop=stop,
             key=walk.key.value,
             state=state,

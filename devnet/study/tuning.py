@@ -1,7 +1,7 @@
 """Hyper-parameters chosen on training images that are held out, equally many candidates for every method.
 
-Seeds of tuning are others than those of reporting, and test images are not among what is handed over. What was chosen, and
-every score behind it, stands in ``tuned.json`` beside the scripts; a study reads its hyper-parameters from there.
+Seeds of tuning are others than those of reporting, and test images are not among what is handed over. What was chosen,
+and every score behind it, stands in ``tuned.json`` beside the scripts; a study reads its hyper-parameters from there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Continual learning: ``learn_tasks`` and its methods; FIP's are ``InvariantReplay``, ``ProjectedReplay``, ``MetricAnchor``."""
+"""Continual learning: ``learn_tasks`` and its methods.
+
+FIP's are ``InvariantReplay``, ``ProjectedReplay`` and ``MetricAnchor``.
+"""
 
 from devnet.tasks.continual._augment import Affine as Affine
 from devnet.tasks.continual._layers import GPM as GPM

@@ -79,10 +79,12 @@ class Replay(Replaying):
 class InvariantReplay(Replaying):
     r"""Stay near the way-point at which an input was stored, and read all classes out evenly (F24, ours).
 
-    :math:`CE_\pi(new) + \frac{\alpha}{C} \|z - z_{stored}\|^2 + \beta\, CE_\pi(stored) + \gamma\, CE_\pi(stored, \hat y)`:
-    the functional distance in the Euclidean metric from what the network answered then. :math:`CE_\pi` adds
-    :math:`\log \pi_c` to the logits, :math:`\pi` being the share of a class in the joint batch (Ren et al. 2020), so that
-    the many examples of the new classes do not raise their logits.
+    .. math:: CE_\pi(new) + \frac{\alpha}{C} \|z - z_{stored}\|^2 + \beta\, CE_\pi(stored, y)
+              + \gamma\, CE_\pi(stored, \hat y)
+
+    :math:`z_{stored}` is what the network answered when an input was stored: the functional distance in the Euclidean
+    metric from that way-point. :math:`CE_\pi` adds :math:`\log \pi_c` to the logits, :math:`\pi` being the share of a
+    class in the joint batch (Ren et al. 2020), so that the many examples of the new classes do not raise their logits.
 
     Attributes:
         outputs: alpha.
