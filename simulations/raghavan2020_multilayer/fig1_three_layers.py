@@ -17,8 +17,6 @@ from devnet.study.figure import Answer, Effort, Found, main
 from devnet.waves import simulate
 
 STEPS = 560_000
-GENTLE = (40, 24, 16)
-"""Steps in size that are less steep."""
 CONTROLS = {
     "frozen": (2000, {"learn": False}),
     "shuffled": (STEPS, {"activity": "shuffled"}),
@@ -50,12 +48,6 @@ def run(effort: Effort) -> Found:
         "ratio_31": Answer(column["ratio_31"], 0.0),
         "seconds": Answer(seconds, 0.0),
     }
-    began = perf_counter()
-    gentle = [
-        rows_of(organized_stack(effort.pick((20, 8, 6), GENTLE, GENTLE), steps, seed)[0])["ratio_31"]
-        for seed in range(FRESH, FRESH + effort.pick(1, 1, 3))
-    ]
-    answers["ratio_gentle"] = Answer(gentle, perf_counter() - began)
     for name, (length, options) in CONTROLS.items():
         began = perf_counter()
         found = [
