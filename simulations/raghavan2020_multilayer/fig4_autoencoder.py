@@ -67,13 +67,13 @@ def numbers(effort: Effort, seed: int) -> tuple[dict[str, float], Any]:
         axes = np.linalg.eigh(np.cov(fitted, rowvar=False))[1][:, -waist:]
         for kind, code in (codes | {"pca": axes}).items():
             row[f"{name}_{kind}"] = explained_share(*decoded(data @ code, data, penalty=1e-6))
-        top = data @ stack.weights(5, 1)
-        row[f"{name}_own"] = float(np.corrcoef(top.ravel(), data.ravel())[0, 1] ** 2)
+        top = _upright(data @ stack.weights(5, 1), data)
+        row[f"{name}_own"] = _squared_correlation(top, data[len(data) // 2 :])
     row |= _positions(stack, frames, seed)
     restored = decoded(images @ codes["waist"], images, penalty=1e-6)
     kept = {name: row[f"{name}_waist"] - row[f"{name}_random"] for name in ("waves", "images")}
     row |= {f"{name}_over_random": value for name, value in kept.items()}
-    return row, (stack, restored, images[len(images) // 2 :] @ stack.weights(5, 1))
+    return row, (stack, restored, _upright(images @ stack.weights(5, 1), images))
 
 
 def _stack(sides: tuple[int, ...], steps: int, mature: int, seed: int) -> Stack:
@@ -84,6 +84,22 @@ def _stack(sides: tuple[int, ...], steps: int, mature: int, seed: int) -> Stack:
     return organize_stack(
         square_sheet(sides[0]), StackSpec(dynamics="rate_map", layers=layers), steps=steps, rng=seed
     )
+
+
+def _upright(top: np.ndarray, data: np.ndarray) -> np.ndarray:
+    """Return the second half of the rows, turned and mirrored as suits the first: maps may lie either way on a square."""
+    side, half = round(top.shape[1] ** 0.5), len(top) // 2
+    grid = top.reshape(-1, side, side)
+    ways = [
+        np.rot90(turned, quarter, axes=(1, 2)).reshape(len(top), -1)
+        for turned in (grid, grid[:, ::-1])
+        for quarter in range(4)
+    ]
+    return max(ways, key=lambda way: np.corrcoef(way[:half].ravel(), data[:half].ravel())[0, 1])[half:]
+
+
+def _squared_correlation(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.corrcoef(a.ravel(), b.ravel())[0, 1] ** 2)
 
 
 def _branches(waist: int) -> tuple[int, int]:
