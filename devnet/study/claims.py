@@ -160,8 +160,9 @@ def bar(row: dict[str, Any]) -> str:
 
 
 def measured(row: dict[str, Any]) -> str:
-    """Return the value of a row with its spread."""
-    return f"{row['value']:.3g} ± {row['spread']:.1g} {row['unit']}".strip()
+    """Return the value of a row with its spread; what rounding alone left of one is none."""
+    spread = row["spread"] if row["spread"] > 1e-12 * abs(row["value"]) else 0.0
+    return f"{row['value']:.3g} ± {spread:.1g} {row['unit']}".strip()
 
 
 def reached(row: dict[str, Any]) -> str:
