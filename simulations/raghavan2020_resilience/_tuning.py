@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import cache, partial
 
-from _lenet import dense, images, seen
 from recovery import CANDIDATES
 
 from devnet._core.random import Key
 from devnet.fip import Damage
 from devnet.study.figure import Effort
+from devnet.study.lenet import dense, images, seen
 from devnet.study.tuning import held_out, tune
 from devnet.tasks import accuracy, baselines
 from devnet.tasks.baselines import Training

@@ -10,13 +10,13 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from _lenet import dense, images, seen
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
 from devnet.fip import Damage, Euclidean, Network
 from devnet.study.claims import Answer
 from devnet.study.figure import Effort, Found, main
+from devnet.study.lenet import dense, images, seen
 from devnet.tasks import accuracy
 from devnet.viz.style import MUTED, OURS, PATCHES, styled
 

@@ -6,13 +6,13 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from _lenet import dense, images, seen
 from matplotlib.figure import Figure
 
 from devnet._core.random import Key
 from devnet.fip import Euclidean, Fisher, Network, Spectrum, predict_change
 from devnet.study.claims import Answer
 from devnet.study.figure import Effort, Found, main
+from devnet.study.lenet import dense, images, seen
 from devnet.viz.style import OURS, PATCHES, styled
 
 SIZES = (0.03, 0.1, 0.3, 1.0)

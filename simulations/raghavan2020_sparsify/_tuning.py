@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import cache, partial
 
-from _lenet import dense, images, seen
 from lenet import CANDIDATES, sparse
 
 from devnet.study.figure import Effort
+from devnet.study.lenet import dense, images, seen
 from devnet.study.tuning import held_out, tune
 from devnet.tasks import accuracy
 

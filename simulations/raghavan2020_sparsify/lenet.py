@@ -5,12 +5,12 @@ from __future__ import annotations
 from time import perf_counter
 
 import numpy as np
-from _lenet import dense, images, seen
 from matplotlib.figure import Figure
 from torch import nn
 
 from devnet.study.claims import Answer
 from devnet.study.figure import Effort, Found, main
+from devnet.study.lenet import dense, images, seen
 from devnet.study.tuning import tuned
 from devnet.tasks import accuracy, baselines, sparsify
 from devnet.tasks.baselines import Training

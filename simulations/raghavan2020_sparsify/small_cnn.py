@@ -5,11 +5,11 @@ from __future__ import annotations
 from time import perf_counter
 
 import numpy as np
-from _lenet import images, seen
 from matplotlib.figure import Figure
 
 from devnet.study.claims import Answer
 from devnet.study.figure import Effort, Found, main
+from devnet.study.lenet import images, seen
 from devnet.tasks import accuracy, sparsify, train_classifier
 from devnet.tasks.models import build
 from devnet.viz.style import OURS, THEIRS, styled

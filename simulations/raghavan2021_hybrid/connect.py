@@ -7,12 +7,12 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from _lenet import dense, images, seen
 from matplotlib.figure import Figure
 from torch.nn.functional import cross_entropy
 
 from devnet.study.claims import Answer
 from devnet.study.figure import Effort, Found, main
+from devnet.study.lenet import dense, images, seen
 from devnet.tasks.connection import (
     barrier,
     connect,
