@@ -48,7 +48,7 @@ def test_a_fresh_process_reports_numbers_line_by_line():
 @pytest.mark.slow
 def test_whole_jobs_run_in_processes_of_their_own(monkeypatch, tmp_path):
     pytest.importorskip("brian2")
-    monkeypatch.setattr(bench, "JOBS", 1)
+    monkeypatch.setattr(bench, "REPEATS", 1)
     assert bench._job("numpy", 400, 200)[0] > 0
     if any(shutil.which(name) for name in ("g++", "clang++")):
         program = bench._BRIAN2_JOB.format(target="standalone", folder=str(tmp_path), n=400, steps=200)
