@@ -7,7 +7,7 @@ workers is given up as failed; the others finish.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -19,6 +19,8 @@ from devnet.study.sweep import Point, Runner, Work
 DEATHS = 3
 """Workers that a point may kill and still be tried again."""
 _LOOK = 0.2
+_RENEW = 10.0
+"""Seconds between two looks for workers that are missing: a cluster does not replace one that came back too late."""
 
 
 def on_dask(workers: int, scheduler: str | None = None) -> Runner:
@@ -52,18 +54,18 @@ def on_dask(workers: int, scheduler: str | None = None) -> Runner:
                     }
                 )
             )
+            cluster = None
             try:
-                where = (
-                    scheduler
-                    if scheduler not in (None, "slurm")
-                    else stack.enter_context(_cluster(workers, scheduler))
-                )
+                if scheduler in (None, "slurm"):
+                    cluster = stack.enter_context(_cluster(workers, scheduler))
+                where = scheduler if cluster is None else cluster
                 client = stack.enter_context(Client(where, set_as_default=False, timeout="20s"))
             except (OSError, ValueError, TimeoutError) as error:
                 raise ConfigError(
                     "scheduler", scheduler, f"the address of a Dask scheduler ({error})"
                 ) from None
-            yield from _gathered(client, points, folder, work)
+            renew = None if cluster is None else (lambda: cluster.scale(workers))
+            yield from _gathered(client, points, folder, work, renew)
 
     return run
 
@@ -81,9 +83,12 @@ def _cluster(workers: int, scheduler: str | None) -> Any:
     return LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, memory_limit=0, **options)
 
 
-def _gathered(client: Any, points: Sequence[Point], folder: str, work: Work) -> Iterator[tuple[Point, str]]:
+def _gathered(
+    client: Any, points: Sequence[Point], folder: str, work: Work, renew: Callable[[], Any] | None
+) -> Iterator[tuple[Point, str]]:
     """Yield points as they end; a point whose workers died too often comes with the reason."""
     left, running = list(points), dict[Any, Point]()
+    renewed = time.monotonic()
     # No more at a time than there are threads: who waits behind a point that kills its worker is blamed as well.
     room = max(1, sum(client.nthreads().values()))
     while left or running:
@@ -97,4 +102,7 @@ def _gathered(client: Any, points: Sequence[Point], folder: str, work: Work) -> 
                 future.result() if error is None else f"{type(error).__name__}: {DEATHS + 1} workers died",
             )
         stopping.check()
+        if renew is not None and time.monotonic() - renewed > _RENEW:
+            renew()
+            renewed = time.monotonic()
         time.sleep(_LOOK)

@@ -164,7 +164,9 @@ def test_the_table_holds_every_point(serial):
 
 
 @pytest.mark.slow
-def test_a_dying_worker_changes_nothing(study, serial, tmp_path):
+def test_a_dying_worker_changes_nothing(study, serial, tmp_path, monkeypatch):
+    # Dask gives a worker up that is not back within this time, and does not replace it by itself.
+    monkeypatch.setenv("DASK_DISTRIBUTED__DEPLOY__LOST_WORKER_TIMEOUT", "1ms")
     out = tmp_path / "out"
     killer = kill(out, [point.name for point in points_of(study)], 2)
     assert swept(study, out, 2) == []
