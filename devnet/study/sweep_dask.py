@@ -97,10 +97,9 @@ def _gathered(
             running[client.submit(work, point, folder, key=point.name, pure=False)] = point
         for future in [future for future in running if future.done()]:
             point, error = running.pop(future), future.exception()
-            yield (
-                point,
-                future.result() if error is None else f"{type(error).__name__}: {DEATHS + 1} workers died",
-            )
+            told = future.result() if error is None else f"{type(error).__name__}: {DEATHS + 1} workers died"
+            future.release()  # else Dask does it again when its worker dies, and blames it for the next death
+            yield point, told
         stopping.check()
         if renew is not None and time.monotonic() - renewed > _RENEW:
             renew()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -33,6 +34,12 @@ def start():
 @pytest.fixture
 def player(start):
     return Player(start)
+
+
+def played(page, player):
+    """Run a game to its end, on a thread of its own: Playwright's loop may be running on this one."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: asyncio.run(playing._Game(page, player).run())).result()
 
 
 def test_it_runs_as_simulate_does(player, start):
@@ -195,7 +202,7 @@ class Page:
 )
 def test_pictures_go_on_after_a_message_that_is_refused(player, text):
     page = Page({"text": text} if text else {"bytes": b"1"}, {"text": '{"set": {"noise": 2}, "version": 7}'})
-    asyncio.run(playing._Game(page, player).run())
+    played(page, player)
     assert sum("error" in one for one in page.got) == 1
     if text != '{"set": {"r_i": 8, "r_o": 2}}':  # which comes with the other in one picture
         assert player._dynamics.noise == 2.0
@@ -212,7 +219,7 @@ def test_a_sheet_that_leaves_the_finite_numbers_starts_again_and_the_page_is_tol
 
     monkeypatch.setattr(player, "advance", advance)
     page = Page()
-    asyncio.run(playing._Game(page, player).run())
+    played(page, player)
     assert [one["error"] for one in page.got if one.get("again")] == ["x is nan; started again"]
     assert [one["step"] for one in page.got if "step" in one][:3] == [0, 0, STEPS]
 
@@ -220,7 +227,7 @@ def test_a_sheet_that_leaves_the_finite_numbers_starts_again_and_the_page_is_tol
 def test_an_error_of_ours_does_not_pass_in_silence(player, monkeypatch):
     monkeypatch.setattr(player, "advance", lambda version: {}["no key"])
     with pytest.raises(KeyError):
-        asyncio.run(playing._Game(Page(), player).run())
+        played(Page(), player)
 
 
 def test_all_is_compiled_before_the_first_page(start, monkeypatch):
