@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from devnet._core.checkpoint import Arrays, Checkpoint
 from devnet._core.errors import ConfigError
 from devnet._core.progress import task
 from devnet._core.random import Key, as_key
-from devnet.backends.base import SheetModel, State, backend_of
+from devnet.backends.base import Backend, SheetModel, State, backend_of
 from devnet.backends.layers import Stepper, check_layer, stepper_of
 from devnet.dynamics.layered import LayerState, Stage, bell, mature, pruned
 from devnet.sheet import Frames, Layer, Recording, Sheet, Stack, even_places
 from devnet.spec import LayerSpec, StackSpec
 from devnet.waves import named
+from devnet.waves.resume import identity, packed, restore
 
 CHUNK = 1024
 """Constants that follow maturity change, and weak synapses go, only at multiples of so many steps."""
@@ -24,6 +27,8 @@ WINDOW = 16
 """Chunks within which the control's steps change places."""
 STAGES = 256
 """A layer's constants follow its maturity in so many stages."""
+
+_STATE = tuple(part.name for part in fields(LayerState))
 
 
 class _Growing:
@@ -63,6 +68,20 @@ class _Growing:
                 self.state.weights[:] = pruned(self.state.weights, self.spec.prune)
         return frames
 
+    def packed(self, name: str) -> dict[str, np.ndarray]:
+        """Return all that changes, under names that begin with the layer's."""
+        held = {part: np.asarray(getattr(self.state, part)) for part in _STATE}
+        held |= {"wins": self.wins, "before.first": self._before.first, "before.cells": self._before.cells}
+        return {f"{name}.{part}": array for part, array in held.items()}
+
+    def restore(self, arrays: Arrays, name: str) -> None:
+        """Take over what ``packed`` took down."""
+        for part in _STATE:
+            array = arrays[f"{name}.{part}"].copy()
+            setattr(self.state, part, array if array.ndim else array.item())
+        self.wins[:] = arrays[f"{name}.wins"]
+        self._before = Frames(arrays[f"{name}.before.first"], arrays[f"{name}.before.cells"])
+
 
 def _start(
     spec: LayerSpec, below: Float[np.ndarray, "n 2"], places: Float[np.ndarray, "M 2"], side: float, key: Key
@@ -86,6 +105,7 @@ def organize_stack(
     threads: int = 1,
     activity: str = "waves",
     learn: bool = True,
+    checkpoint: Checkpoint | None = None,
 ) -> Stack:
     """Let the waves of a sheet wire a stack of layers above it.
 
@@ -100,6 +120,8 @@ def organize_stack(
         activity: ``"waves"``, or ``"shuffled"`` for the control in which the steps of the first sheet change places, within
             windows of 16384.
         learn: False for the control whose weights stay as they were drawn.
+        checkpoint: Where the state is kept, so that the learning goes on bit for bit if its process dies;
+            ``devnet.io.Checkpoints`` is one.
 
     Returns:
         The stack.
@@ -107,6 +129,7 @@ def organize_stack(
     Raises:
         ConfigError: Unknown name, no layer, or no step.
         HealthError: A variable left the finite numbers.
+        InterruptedRunError: It was asked to stop; the checkpoint holds its state.
     """
     spec = sheet.model.stack if spec is None else spec
     if spec is None:
@@ -122,9 +145,18 @@ def organize_stack(
     first = backend_of(backend, field, threads)
     layers = _layers(sheet, spec, key)
     late = length * 4 // 5 // CHUNK * CHUNK
-    done = 0
+    state = State.initial(model)
+    if checkpoint is not None:
+        told = (spec.model_dump(mode="json"), list(spec.layers), length, activity, learn)
+        places = [layer.positions for layer in layers]
+        if saved := checkpoint.load(identity("organize_stack", model, first, *told, *places)):
+            restore(state, saved.arrays, saved.numbers["step"])
+            for name, layer in zip(spec.layers, layers, strict=True):
+                layer.restore(saved.arrays, name)
+    done = state.step
     with task(f"organize {len(layers)} layers", length) as tick:
-        for frames in _waves(first, model, length, key if activity == "shuffled" else None):
+        tick(done)
+        for frames in _waves(first, model, state, length, key if activity == "shuffled" else None):
             if done == late:
                 for layer in layers:
                     layer.wins[:] = 0
@@ -136,6 +168,11 @@ def organize_stack(
                 below = maturity
             done += len(frames)
             tick(len(frames))
+            if checkpoint is not None and done == state.step < length and checkpoint.due():
+                held = packed(state)
+                for name, layer in zip(spec.layers, layers, strict=True):
+                    held |= layer.packed(name)
+                checkpoint.save(held, {"step": done})
     return Stack(
         sheet=sheet,
         spec=spec,
@@ -170,9 +207,10 @@ def _layers(sheet: Sheet, spec: StackSpec, key: Key) -> list[_Growing]:
     return layers
 
 
-def _waves(backend: Any, model: SheetModel, length: int, shuffle: Key | None) -> Iterator[Frames]:
-    """Step the first sheet and hand out its frames, a chunk at a time."""
-    state = State.initial(model)
+def _waves(
+    backend: Backend, model: SheetModel, state: State, length: int, shuffle: Key | None
+) -> Iterator[Frames]:
+    """Step the first sheet and hand out its frames, a chunk at a time; its state runs ahead of them by a window at most."""
     reach = CHUNK if shuffle is None else CHUNK * WINDOW
     while state.step < length:
         begin = state.step

@@ -6,9 +6,9 @@ import pytest
 from devnet._core import stopping
 from devnet._core.errors import BusyError, InterruptedRunError
 from devnet.growth import grow
-from devnet.io import Checkpoints
-from devnet.organization import organize
-from devnet.spec import load_model
+from devnet.io import Checkpoints, save
+from devnet.organization import organize, organize_stack
+from devnet.spec import LayerSpec, StackSpec, load_model
 from devnet.waves import simulate
 
 
@@ -81,6 +81,30 @@ def test_learning_goes_on_bit_for_bit(sheet, tmp_path, field, activity):
     assert deaths == 3
     names = ("weights", "initial_weights", "thresholds", "wins", "late_wins", "snapshots", "snapshot_steps")
     same(found, verb(None), *names)
+
+
+@pytest.mark.parametrize(("activity", "deaths"), [("waves", 3), ("shuffled", 1)])
+def test_a_stack_goes_on_bit_for_bit_to_the_same_file(sheet, tmp_path, activity, deaths):
+    lower = LayerSpec(units=16, min_active=8, mature_after=900, psp=3, depression=0.2)
+    upper = LayerSpec(units=9, mature_after=600, patience=2, recurrence=0.5, h=0.02)
+    spec = StackSpec(dynamics="rate_map", layers={"lower": lower, "upper": upper})
+    steps = 7000 if activity == "waves" else 2 * 16384 + 500
+
+    def verb(place):
+        return organize_stack(sheet, spec, steps=steps, rng=2, activity=activity, checkpoint=place)
+
+    found, died = through_deaths(verb, tmp_path / "state")
+    assert died == deaths
+    whole = verb(None)
+    assert whole.layers[0].maturity > 0.5
+    assert (whole.layers[0].weights == 0).any(), "weak synapses went"
+    for name, stack in (("found", found), ("whole", whole)):
+        save(stack, tmp_path / f"{name}.safetensors")
+    assert (tmp_path / "found.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
+    with pytest.raises(BusyError, match="holds the state of another computation"):
+        organize_stack(
+            sheet, spec, steps=steps + 1, rng=2, activity=activity, checkpoint=Mortal(tmp_path / "state")
+        )
 
 
 @pytest.mark.parametrize("kind", ["sparsify", "recover", "null space"])
