@@ -146,13 +146,11 @@ def organize_stack(
     layers = _layers(sheet, spec, key)
     late = length * 4 // 5 // CHUNK * CHUNK
     state = State.initial(model)
+    named_layers = dict(zip(spec.layers, layers, strict=True))
     if checkpoint is not None:
         told = (spec.model_dump(mode="json"), list(spec.layers), length, activity, learn)
         places = [layer.positions for layer in layers]
-        if saved := checkpoint.load(identity("organize_stack", model, first, *told, *places)):
-            restore(state, saved.arrays, saved.numbers["step"])
-            for name, layer in zip(spec.layers, layers, strict=True):
-                layer.restore(saved.arrays, name)
+        _resume(checkpoint, identity("organize_stack", model, first, *told, *places), state, named_layers)
     done = state.step
     with task(f"organize {len(layers)} layers", length) as tick:
         tick(done)
@@ -169,10 +167,10 @@ def organize_stack(
             done += len(frames)
             tick(len(frames))
             if checkpoint is not None and done == state.step < length and checkpoint.due():
-                held = packed(state)
-                for name, layer in zip(spec.layers, layers, strict=True):
-                    held |= layer.packed(name)
-                checkpoint.save(held, {"step": done})
+                held = [layer.packed(name) for name, layer in named_layers.items()]
+                checkpoint.save(
+                    {k: v for part in (packed(state), *held) for k, v in part.items()}, {"step": done}
+                )
     return Stack(
         sheet=sheet,
         spec=spec,
@@ -194,6 +192,14 @@ def organize_stack(
             for layer in layers
         ),
     )
+
+
+def _resume(checkpoint: Checkpoint, what: dict[str, Any], state: State, layers: dict[str, _Growing]) -> None:
+    """Give a fresh sheet and its layers, in place, the state that was saved, if there is one."""
+    if saved := checkpoint.load(what):
+        restore(state, saved.arrays, saved.numbers["step"])
+        for name, layer in layers.items():
+            layer.restore(saved.arrays, name)
 
 
 def _layers(sheet: Sheet, spec: StackSpec, key: Key) -> list[_Growing]:

@@ -15,7 +15,7 @@ from typing import Any
 from devnet._core.progress import task
 from devnet._core.random import Key
 from devnet.measure import wave_statistics, wiring_statistics
-from devnet.organization import organize
+from devnet.organization import organize, organize_stack
 from devnet.sheet import Sheet, Wiring
 from devnet.study.estimate import Estimate, estimate, first_sheet, libraries
 from devnet.study.plan import Plan
@@ -145,6 +145,9 @@ def _wirings(plan: Plan, sheet: Sheet) -> tuple[Wiring, float]:
         if kind not in rates:
             rates[kind] = Rate.of(work, STEPS)
         seconds += rates[kind](job.steps or plan.model.learning[job.learning].steps)
+    if (stack := plan.model.stack) is not None:
+        rate = Rate.of(lambda steps: organize_stack(sheet, steps=steps, rng=plan.key), STEPS)
+        seconds += plan.model.study.seeds * rate(stack.steps)
     return made[plan.few, plan.path_units, "waves"], seconds
 
 

@@ -191,6 +191,7 @@ def estimate(plan: Plan, sheet: Sheet, base: int, spikes: dict[str, float] | Non
         )
         for job in jobs
     ]
+    pile = _stack_bytes(plan, n, one_sheet)
     hidden, classes = model.path.hidden, plan.images.classes
     width = [plan.path_units, *([hidden] if hidden else []), classes]
     parameters = sum(a * b + b for a, b in itertools.pairwise(width))
@@ -202,7 +203,10 @@ def estimate(plan: Plan, sheet: Sheet, base: int, spikes: dict[str, float] | Non
         "simulate": Needs(
             base + _most(forms, plan.workers), sum(8 * round(k) + one_sheet for k in fired.values())
         ),
-        "organize": Needs(base + _most(wirings, plan.workers), sum(files.values())),
+        "organize": Needs(
+            base + max(_most(wirings, plan.workers), _most([matrix + 3 * pile] * seeds, plan.workers)),
+            sum(files.values()) + seeds * pile,
+        ),
         "export": Needs(base + TORCH, 5 * n * plan.path_units + 56 * n + 4 * parameters + 6000),
         "readout": Needs(base + TORCH + 3 * seen, 3000),
         "fip": Needs(
@@ -217,6 +221,14 @@ def estimate(plan: Plan, sheet: Sheet, base: int, spikes: dict[str, float] | Non
 def _units(plan: Plan, job: WiringJob, m: int) -> int:
     """Return how many units a job wires, on a sheet with m layer-II units."""
     return next(u for u in (job.units, plan.model.learning[job.learning].units, m) if u is not None)
+
+
+def _stack_bytes(plan: Plan, n: int, sheet: int) -> int:
+    """Return the bytes of a stack's file, its sheet's included; 0 where the model has none."""
+    if plan.model.stack is None:
+        return 0
+    units = [layer.units for layer in plan.model.stack.layers.values()]
+    return sheet + sum(8 * m * (below + 4) for below, m in itertools.pairwise([n, *units]))
 
 
 def _snapshots(plan: Plan, job: WiringJob) -> int:

@@ -15,8 +15,8 @@ from devnet.growth import grow
 from devnet.io import RunFolder, save
 from devnet.io.nouns import load_sheet, load_wiring
 from devnet.io.stages import Part, Stage
-from devnet.measure import initial_statistics, wave_statistics, wiring_statistics
-from devnet.organization import organize
+from devnet.measure import initial_statistics, layer_statistics, wave_statistics, wiring_statistics
+from devnet.organization import organize, organize_stack
 from devnet.organization.controls import hand_made, random_discs, random_scattered
 from devnet.sheet import Sheet, Wiring
 from devnet.sheet.sampling import receptive_fields
@@ -115,7 +115,7 @@ def wiring_jobs(plan: Plan) -> list[WiringJob]:
 
 
 def organize_sheets(plan: Plan, run: RunFolder, stage: Stage) -> None:
-    """Let waves wire each sheet's own units and given numbers of pools; noise and other learnings beside them."""
+    """Let waves wire each sheet's own units and given numbers of pools, and its stack; noise and other learnings beside."""
     sheets = [sheet_of(run, i) for i in plan.seeds]
     jobs = wiring_jobs(plan)
 
@@ -141,13 +141,33 @@ def organize_sheets(plan: Plan, run: RunFolder, stage: Stage) -> None:
 
         return stage.once(name, work)
 
+    def pile(i: int) -> dict[str, dict[str, float]]:
+        def work(part: Part) -> dict[str, Any]:
+            key = plan.key.child("organize", "stack", i)
+            stack = organize_stack(sheets[i], rng=key, checkpoint=part.checkpoint())
+            save(stack, part.file(f"stack-{i}.safetensors"))
+            return {
+                name: layer_statistics(stack, number).numbers()
+                for number, name in enumerate(stack.spec.layers, start=2)
+            }
+
+        return stage.once(f"stack-{i}", work)
+
     found = in_threads("wirings", [lambda job=job: wire(job) for job in jobs], plan.workers)
+    stage.numbers = dict(_by_label(found))
+    if plan.model.stack is not None:
+        stacks = in_threads("stacks", [lambda i=i: pile(i) for i in plan.seeds], plan.workers)
+        stage.numbers["stack"] = _by_label(stacks)
+
+
+def _by_label(found: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, list[float]]]:
+    """Return each number's values, in the order of what they are found in: so that seeds are in order."""
     numbers: dict[str, dict[str, list[float]]] = {}
-    for statistics in found:  # in the order of the jobs, so the seeds of a label are in order
+    for statistics in found:
         for label, row in statistics.items():
             for name, value in row.items():
                 numbers.setdefault(label, {}).setdefault(name, []).append(value)
-    stage.numbers = numbers
+    return numbers
 
 
 def export_network(plan: Plan, run: RunFolder, stage: Stage) -> None:

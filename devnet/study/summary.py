@@ -46,11 +46,13 @@ def summarize(plan: Plan, run: RunFolder, stages: Sequence[str]) -> dict[str, An
         "growth": {name: stat(values) for name, values in numbers["grow"].items()},
         "waves": numbers["simulate"],
         "learning": plan.main,
-        "pools": _pools(numbers["organize"]),
+        "pools": _pools({label: rows for label, rows in numbers["organize"].items() if label != "stack"}),
         "export": numbers["export"],
         "readout": _readout(numbers["readout"]),
         "fip": _fip(numbers["fip"], records["fip"]["times"]["cpu_seconds"]),
     }
+    if "stack" in numbers["organize"]:
+        summary["stack"] = _pools(numbers["organize"]["stack"])
     summary["targets"] = targets(summary)
     return summary
 

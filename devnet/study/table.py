@@ -24,9 +24,10 @@ def tables(summary: dict[str, Any]) -> RenderableType:
     Returns:
         Something that rich prints.
     """
-    return Group(
-        _sheets(summary), _readout(summary["readout"]), _fip(summary["fip"]), _targets(summary["targets"])
-    )
+    parts = [_sheets(summary), _readout(summary["readout"]), _fip(summary["fip"])]
+    if "stack" in summary:
+        parts.insert(1, _stack(summary["stack"]))
+    return Group(*parts, _targets(summary["targets"]))
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -47,6 +48,14 @@ def _sheets(summary: dict[str, Any]) -> Table:
     )
     for name, row in summary["pools"].items():
         table.add_row(name, *(_pm(row[key], 3) for key in ("organized", "coverage", "radius_ratio")))
+    return table
+
+
+def _stack(layers: dict[str, Any]) -> Table:
+    columns = ("organized", "coverage", "ratio", "order", "folds")
+    table = _table("\nStack, each layer over the one below", "layer", *columns)
+    for name, row in layers.items():
+        table.add_row(name, *(_pm(row[key], 3) for key in columns))
     return table
 
 

@@ -9,9 +9,10 @@ import pytest
 from devnet._core.errors import BusyError, ConfigError, InterruptedRunError
 from devnet._core.progress import listening
 from devnet.fip import Path as FipPath
-from devnet.io import digest, load, read_tensors, verify
-from devnet.spec import parse_model
+from devnet.io import Checkpoints, RunFolder, digest, load, read_tensors, verify
+from devnet.spec import dump_model, parse_model
 from devnet.study import STAGES, pipeline, read_summary, report_again, run_model, stages
+from devnet.study.plan import Plan
 
 pytest.importorskip("torch")
 
@@ -262,3 +263,47 @@ def test_a_model_that_learns_nothing_or_has_a_broken_scaffold_writes_nothing(tin
     with pytest.raises(ConfigError, match="devnet data fetch mnist"):
         run_model(tiny, tmp_path / "run", data="mnist")
     assert not list(tmp_path.iterdir())
+
+
+def stacked(tiny):
+    """Return a model of three layers above its sheet: a table each."""
+    text = dump_model(tiny.replace(study=tiny.study.replace(seeds=1)))
+    layers = [f"[stack.layers.{name}]\nunits = {m}\n" for name, m in (("two", 16), ("three", 9), ("four", 4))]
+    return parse_model(text + '\n[stack]\ndynamics = "rate_map"\nsteps = 4500\n' + "".join(layers))
+
+
+def test_a_stack_of_a_model_is_wired_in_the_run_and_goes_on_where_it_died(tiny, tmp_path, monkeypatch):
+    plan = Plan.of(stacked(tiny), 5, None, 1)
+    jobs = stages.wiring_jobs(plan)
+    monkeypatch.setattr(stages, "wiring_jobs", lambda _: jobs[-1:])
+    save, lives = Checkpoints.save, [2]
+
+    def dying(place, *state):
+        save(place, *state)
+        lives[0] -= place.folder.parent.name == "stack-0"
+        if not lives[0]:
+            raise InterruptedRunError("dead")
+
+    def organize(folder):
+        with RunFolder.open(folder, plan.model, {"key": "1"}, every=0) as run:
+            for name, after, work in (
+                ("grow", (), stages.grow_sheets),
+                ("organize", ("grow",), stages.organize_sheets),
+            ):
+                if not run.finished(name, after):
+                    with run.stage(name, after) as stage:
+                        work(plan, run, stage)
+            return run.record("organize")["numbers"]["stack"]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "save", dying)
+        with pytest.raises(InterruptedRunError):
+            organize(tmp_path / "died")
+    assert list((tmp_path / "died" / "checkpoints" / "organize" / "stack-0").rglob("*.safetensors"))
+    found = organize(tmp_path / "died")
+    assert found == organize(tmp_path / "whole")
+    assert list(found) == ["two", "three", "four"]
+    assert arrays(tmp_path / "died") == arrays(tmp_path / "whole")
+    assert [
+        layer.units for layer in load(tmp_path / "whole" / "organize" / "stack-0.safetensors").layers
+    ] == [16, 9, 4]
