@@ -27,6 +27,12 @@ FIRING = 3
 PENALTIES = 10.0 ** np.arange(-4, 2)
 
 
+def sized(images: np.ndarray) -> np.ndarray:
+    """Return images of at least 24 pixels a side."""
+    factor = -(-24 // images.shape[1])
+    return images.repeat(factor, axis=1).repeat(factor, axis=2)
+
+
 def generator(key: Key, name: str) -> np.random.Generator:
     """Return a generator for draws of one kind."""
     return np.random.default_rng([key.child(name).value])
@@ -38,6 +44,13 @@ def grown_pools(sites: int, side: int, steps: int, seed: int) -> np.ndarray:
     stack = organize_stack(square_sheet(2 * sites), spec, steps=steps, rng=seed)
     cells = stack.weights(2).reshape(sites, 2, sites, 2, -1)
     return cells.sum(axis=(1, 3)).reshape(sites**2, -1)
+
+
+def square_pools(sites: int, side: int) -> np.ndarray:
+    """Return (sites^2, side^2): the mean over squares that tile the image, made by hand."""
+    line = np.eye(side)[np.arange(sites) * side // sites]
+    found = np.kron(line, line)
+    return found / found.sum(axis=0)
 
 
 def patches(images: np.ndarray) -> np.ndarray:
@@ -81,7 +94,7 @@ def learned_units(x: np.ndarray, count: int, rng: np.random.Generator, passes: i
     """Return (count, d): units that start as images and, pass by pass, become the mean of what they win."""
     units = x[rng.choice(len(x), count, replace=False)].copy()
     for _ in range(passes):
-        winner = np.concatenate([_distances(part, units).argmin(axis=1) for part in _parts(x)])
+        winner = np.concatenate([distances(part, units).argmin(axis=1) for part in _parts(x)])
         wins = sparse.csr_matrix((np.ones(len(x), np.float32), (winner, np.arange(len(x)))), (count, len(x)))
         counts = np.bincount(winner, minlength=count)
         units[counts > 0] = (wins @ x)[counts > 0] / counts[counts > 0, None]
@@ -92,7 +105,7 @@ def answers(x: np.ndarray, units: np.ndarray) -> sparse.csr_matrix:
     """Return (N, count): shares of the nearest units in an image, those of others 0."""
     rows, shares = [], []
     for part in _parts(x):
-        far = _distances(part, units)
+        far = distances(part, units)
         near = np.argpartition(far, FIRING, axis=1)[:, : FIRING + 1]
         far = np.take_along_axis(far, near, axis=1)
         order = far.argsort(axis=1)
@@ -110,7 +123,8 @@ def _parts(x: np.ndarray) -> list[np.ndarray]:
     return np.array_split(x, max(1, len(x) // 4000))
 
 
-def _distances(x: np.ndarray, units: np.ndarray) -> np.ndarray:
+def distances(x: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """Return (N, units): square distances."""
     square = (x**2).sum(axis=1)[:, None] - 2 * x @ units.T + (units**2).sum(axis=1)
     return np.maximum(square, 0)
 
@@ -154,22 +168,61 @@ class Graded:
     @classmethod
     def of(cls, units: np.ndarray) -> Graded:
         """Choose the width."""
-        return cls(units, 0.5 * float(np.median(_distances(units, units))))
+        return cls(units, 0.5 * float(np.median(distances(units, units))))
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Return (N, d + u)."""
-        return np.concatenate([x, np.exp(-_distances(x, self.units) / self.width)], axis=1)
+        return np.concatenate([x, np.exp(-distances(x, self.units) / self.width)], axis=1)
+
+
+@dataclass
+class Ridge:
+    """Linear read-outs by ridge regression of more images than features: it holds sums over images alone.
+
+    Attributes:
+        gram: (1 + d, 1 + d), sums of products of features, a one in front of them.
+        cross: (1 + d, classes), those of features and targets.
+    """
+
+    gram: np.ndarray
+    cross: np.ndarray
+
+    @classmethod
+    def of(cls, x: np.ndarray, targets: np.ndarray) -> Ridge:
+        """Start with some images."""
+        wide = 1 + x.shape[1]
+        empty = cls(np.zeros((wide, wide)), np.zeros((wide, targets.shape[1])))
+        empty.add(x, targets)
+        return empty
+
+    def add(self, x: np.ndarray, targets: np.ndarray) -> None:
+        """Add images."""
+        for rows, wanted in zip(_parts(x), _parts(targets), strict=True):
+            held = np.hstack([np.ones((len(rows), 1)), rows])
+            self.gram += held.T @ held
+            self.cross += held.T @ wanted
+
+    def weights(self, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return weights and offset; the penalty is in mean squares of the features around their mean."""
+        count, mean = self.gram[0, 0], self.gram[0, 1:] / self.gram[0, 0]
+        scale = penalty * (np.diag(self.gram)[1:].sum() / count - (mean**2).sum())
+        held = np.diag(np.r_[0.0, np.full(len(mean), scale)])
+        found = np.linalg.solve(self.gram + held, self.cross)
+        return found[1:], found[0]
+
+    def best(self, x: np.ndarray, labels: np.ndarray) -> float:
+        """Return the penalty under which most of other images are told right."""
+        return max(PENALTIES, key=lambda p: (told(x, self.weights(p)).argmax(axis=1) == labels).mean())
 
 
 def readout(x: np.ndarray, targets: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
     """Return weights and offset of a linear read-out: ridge regression, the penalty in mean squares of x."""
+    if len(x) > x.shape[1]:
+        return Ridge.of(x, targets).weights(penalty)
     mean, base = x.mean(axis=0), targets.mean(axis=0)
     x = (x - mean).astype(np.float64)
     scale = penalty * (x**2).sum() / len(x)
-    if len(x) < x.shape[1]:
-        weights = x.T @ np.linalg.solve(x @ x.T + scale * np.eye(len(x)), targets - base)
-    else:
-        weights = np.linalg.solve(x.T @ x + scale * np.eye(x.shape[1]), x.T @ (targets - base))
+    weights = x.T @ np.linalg.solve(x @ x.T + scale * np.eye(len(x)), targets - base)
     return weights, base - mean @ weights
 
 

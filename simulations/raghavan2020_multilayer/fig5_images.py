@@ -16,6 +16,7 @@ from _images import (
     learned_units,
     random_filters,
     readout,
+    sized,
     spread,
     stored_filters,
     told,
@@ -70,9 +71,9 @@ def accuracies(name: str, effort: Effort, seed: int, *, on: str = "test") -> dic
     many, held = effort.pick(800, 6000, 15_000), effort.pick(200, 2000, 2000)
     order = generator(key, "order").permutation(len(images.x_train))
     seen, kept = order[:many], order[-held:]
-    x, y = _sized(images.x_train[seen]), images.y_train[seen]
-    x_held, y_held = _sized(images.x_train[kept]), images.y_train[kept]
-    asked = (_sized(images.x_test), images.y_test) if on == "test" else (x_held, y_held)
+    x, y = sized(images.x_train[seen]), images.y_train[seen]
+    x_held, y_held = sized(images.x_train[kept]), images.y_train[kept]
+    asked = (sized(images.x_test), images.y_test) if on == "test" else (x_held, y_held)
     draws = generator(key, "labels")
     few = np.concatenate(
         [draws.choice(np.flatnonzero(y == c), LABELS, replace=False) for c in range(images.classes)]
@@ -144,12 +145,6 @@ def taught(x: np.ndarray, units: np.ndarray, few: np.ndarray, targets: np.ndarra
     names[few] = targets.argmax(axis=1)
     weights = readout(g, np.eye(targets.shape[1])[names], 1e-4)
     return lambda part: told(graded(part), weights)
-
-
-def _sized(images: np.ndarray) -> np.ndarray:
-    """Return images of at least 24 pixels a side."""
-    factor = -(-24 // images.shape[1])
-    return images.repeat(factor, axis=1).repeat(factor, axis=2)
 
 
 def plot(data: Any) -> Figure:
