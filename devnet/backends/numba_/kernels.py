@@ -139,7 +139,7 @@ def customized(form, rule):
         scope |= {"own_fires": law(form.fires), "own_advance": law(form.advance)}
     if rule is not None and rule.number == OWN:
         scope["own_rule"] = law(rule.kernel)
-    for name in ("detect", "advance", "learn", "run", "look", "move", "learn_step"):
+    for name in ("detect", "advance", "_changed", "learn", "run", "look", "move", "learn_step"):
         code = getattr(scope[name], "py_func", scope[name]).__code__
         scope[name] = njit(nogil=True, error_model="numpy")(FunctionType(code, scope, name))
     return SimpleNamespace(**scope)

@@ -8,7 +8,7 @@ from numba.extending import overload, register_jitable
 
 from devnet.backends.numba_.sums import sum_rows
 from devnet.dynamics import adaptive_leaky, base, izhikevich, rate_map
-from devnet.dynamics.plasticity import hebbian_wta, stdp, temporal_difference
+from devnet.dynamics.plasticity import bcm, hebbian_wta, k_winners, oja, stdp, temporal_difference
 
 REFRESH = 1024
 """At every step number that this divides, field and drives are summed afresh and scales folded into the weights.
@@ -38,6 +38,7 @@ map_fires, map_advance = law(rate_map.fires), law(rate_map.advance)
 hebbian, stdp_rule = law(hebbian_wta.kernel), law(stdp.kernel)
 difference = register_jitable(temporal_difference.difference)
 turn = register_jitable(temporal_difference.kernel)
+best_units, oja_rule, bcm_rule = (register_jitable(rule.kernel) for rule in (k_winners, oja, bcm))
 
 
 # Stand-ins: `kernels.customized` puts a user's own law in their place.
@@ -162,9 +163,28 @@ def _learn_motion(now, firing, learner, r):
 
 
 @register_jitable
+def _changed(rule, firing, winner, y, learner, r):
+    """Let a rule change its weights; returns by what the winner's threshold rises, 0 where it did not learn."""
+    drives, scale, stored_sum, weights, thresholds, _, _, pre, post, _ = learner
+    if rule == 1:  # decays traces at every step, whoever wins
+        return stdp_rule(firing, winner, y, drives, scale, stored_sum, weights, thresholds, pre, post, r)
+    if rule == OWN:
+        return own_rule(firing, winner, y, drives, scale, stored_sum, weights, thresholds, pre, post, r)
+    if winner < 0:
+        return 0.0
+    if rule == 3:
+        return best_units(firing, winner, y, drives, scale, stored_sum, weights, thresholds, pre, post, r)
+    if rule == 4:
+        return oja_rule(firing, winner, y, drives, scale, stored_sum, weights, thresholds, pre, post, r)
+    if rule == 5:
+        return bcm_rule(firing, winner, y, drives, scale, stored_sum, weights, thresholds, pre, post, r)
+    return hebbian(firing, winner, y, drives, scale, stored_sum, weights, thresholds, pre, post, r)
+
+
+@register_jitable
 def learn(now, firing, changed, signs, rule, learner, r):
     """Take the learning part of one step: drives, competition, the rule, thresholds, recruitment."""
-    drives, scale, stored_sum, weights, thresholds, wins, peak, pre, post, places = learner
+    drives, scale, stored_sum, weights, thresholds, wins, peak, _, _, places = learner
     if rule == 2:  # learns from differences in time, not from who fires now
         _learn_motion(now, firing, learner, r)
         return
@@ -182,13 +202,7 @@ def learn(now, firing, changed, signs, rule, learner, r):
         for i in firing:
             drives[winner] += weights[i, winner]
         y = scale[winner] * drives[winner]
-    rise = 0.0
-    if rule == 1:  # decays traces at every step, whoever wins
-        rise = stdp_rule(firing, winner, y, drives, scale, stored_sum, weights, thresholds, pre, post, r)
-    elif winner >= 0 and rule == 0:
-        rise = hebbian(firing, winner, y, drives, scale, stored_sum, weights, thresholds, pre, post, r)
-    elif rule == OWN:
-        rise = own_rule(firing, winner, y, drives, scale, stored_sum, weights, thresholds, pre, post, r)
+    rise = _changed(rule, firing, winner, y, learner, r)
     if rise > 0.0:
         for j in range(units):
             thresholds[j] -= thresholds[j] * (c_decay / units)

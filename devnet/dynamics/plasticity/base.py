@@ -80,12 +80,16 @@ class Rule:
 
     Attributes:
         name: As a spec's ``rule`` names it.
-        number: Its place among the built-in rules, by which the compiled backend dispatches; 9 for all others.
+        number: Its place among the built-in rules, by which the compiled backend dispatches; 9 for all others, whose
+            kernels are compiled anew in each process.
         constants: ``(spec, n, units) -> r``: what ``kernel`` needs, behind the ``shared_constants``.
         learn: The law: ``(spec, learner, firing, step)``, in place, in plain NumPy.
         kernel: The same for one cell and unit at a time, in the subset of Python that numba compiles:
             ``(firing, winner, drive, drives, scale, stored_sum, weights, thresholds, pre, post, r) -> won``. The
             units of ``temporal_difference`` do not compete by who fires now, and its kernel has other arguments.
+        teach: The law without its competition, ``(spec, learner, firing, f)``, in place: unit j learns as one that is
+            active by f_j >= 0. With it a rule serves any projection whose units compete otherwise, as those of a
+            layer of a stack do. None where there is no such form.
     """
 
     name: str
@@ -93,6 +97,7 @@ class Rule:
     constants: Callable[[Any, int, int], Float[np.ndarray, " k"]]
     learn: Callable[[Any, Learner, Int[np.ndarray, " k"], int], None]
     kernel: Callable[..., Any]
+    teach: Callable[[Any, Learner, Int[np.ndarray, " k"], Float[np.ndarray, " M"]], None] | None = None
 
 
 SHARED = 9
@@ -194,6 +199,13 @@ def connected(
 ) -> Int[np.ndarray, " k"]:
     """Return the firing cells that have a synapse on unit k: all of them, unless the rule's upkeep rewires."""
     return firing[learner.weights[firing, k] > 0] if spec.structural else firing
+
+
+def only(units: Any, f: Any, count: int) -> Float[np.ndarray, " M"]:
+    """Return f for some of ``count`` units, and 0 for all others."""
+    found = np.zeros(count)
+    found[units] = f
+    return found
 
 
 def won(spec: RuleSpec, learner: Learner, k: int, rise: float) -> None:

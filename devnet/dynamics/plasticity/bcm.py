@@ -23,14 +23,22 @@ def learn(spec: BCMSpec, learner: Learner, firing: Int[np.ndarray, " k"], step: 
     """Apply one step of the rule in place; arguments as ``hebbian_wta.learn``."""
     winner = base.compete(spec, learner, firing)
     if winner is not None:
-        w, theta, x = learner.weights, learner.post[0], 1 / np.sqrt(len(firing))
-        rates = x * w[firing].sum(axis=0)
-        for j in range(w.shape[1]) if spec.learners == "all" else [winner[0]]:
-            reached, y = base.connected(spec, learner, firing, j), rates[j]
-            w[reached, j] = np.clip(w[reached, j] + spec.eta * y * (y - theta[j]) * x, 0, spec.w_max)
-            theta[j] += (y**2 - theta[j]) / spec.tau_theta
+        count = len(learner.wins)
+        teach(
+            spec, learner, firing, base.only(slice(None) if spec.learners == "all" else winner[0], 1.0, count)
+        )
         base.won(spec, learner, winner[0], 1.0)
     base.recruit(spec, learner, step)
+
+
+def teach(spec: BCMSpec, learner: Learner, firing: Int[np.ndarray, " k"], f: Float[np.ndarray, " M"]) -> None:
+    """Let every unit with f_j > 0 learn, both rates times f_j, in place; arguments as ``hebbian_wta.teach``."""
+    w, theta, x = learner.weights, learner.post[0], 1 / np.sqrt(len(firing))
+    rates = x * w[firing].sum(axis=0)
+    for j in np.flatnonzero(f):
+        reached, y, eta = base.connected(spec, learner, firing, j), rates[j], f[j] * spec.eta
+        w[reached, j] = np.clip(w[reached, j] + eta * y * (y - theta[j]) * x, 0, spec.w_max)
+        theta[j] += f[j] * (y**2 - theta[j]) / spec.tau_theta
 
 
 def constants(spec: BCMSpec, n: int, units: int) -> Float[np.ndarray, " k"]:
@@ -58,4 +66,4 @@ def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, po
     return 1.0
 
 
-RULE = base.register(Rule("bcm", 9, constants, learn, kernel))
+RULE = base.register(Rule("bcm", 5, constants, learn, kernel, teach))

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 
 from devnet.dynamics.plasticity import base
 from devnet.dynamics.plasticity.base import Learner, Rule
-from devnet.spec import HebbianWTASpec
+from devnet.spec import HebbianWTASpec, KWinnersSpec
 
 
 def learn(spec: HebbianWTASpec, learner: Learner, firing: Int[np.ndarray, " k"], step: int) -> None:
@@ -31,10 +31,29 @@ def learn(spec: HebbianWTASpec, learner: Learner, firing: Int[np.ndarray, " k"],
         k, y = winner
         f = max(0.0, y - learner.thresholds[k]) if spec.factor == "excess" else y
         if f > 0:
-            learner.weights[base.connected(spec, learner, firing, k), k] += spec.eta * f
-            learner.weights[:, k] *= base.total(spec, len(learner.weights)) / learner.weights[:, k].sum()
+            teach(spec, learner, firing, base.only(k, f, len(learner.wins)))
             base.won(spec, learner, k, f if spec.c_rise == "factor" else 1.0)
     base.recruit(spec, learner, step)
+
+
+def teach(
+    spec: HebbianWTASpec | KWinnersSpec,
+    learner: Learner,
+    firing: Int[np.ndarray, " k"],
+    f: Float[np.ndarray, " M"],
+) -> None:
+    """Let every unit with f_j > 0 learn, in place.
+
+    Args:
+        spec: The rule.
+        learner: What changes.
+        firing: Cells that fire in this step.
+        f: (M,), how active each unit is.
+    """
+    w = learner.weights
+    for j in np.flatnonzero(f):
+        w[base.connected(spec, learner, firing, j), j] += spec.eta * f[j]
+        w[:, j] *= base.total(spec, len(w)) / w[:, j].sum()
 
 
 def constants(spec: HebbianWTASpec, n: int, units: int) -> Float[np.ndarray, " k"]:
@@ -70,4 +89,4 @@ def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, po
     return f if r[11] != 0.0 else 1.0
 
 
-RULE = base.register(Rule("hebbian_wta", 0, constants, learn, kernel))
+RULE = base.register(Rule("hebbian_wta", 0, constants, learn, kernel, teach))

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 
-from devnet.dynamics.plasticity import base
+from devnet.dynamics.plasticity import base, hebbian_wta
 from devnet.dynamics.plasticity.base import Learner, Rule
 from devnet.spec import KWinnersSpec
 
@@ -22,19 +22,22 @@ from devnet.spec import KWinnersSpec
 def learn(spec: KWinnersSpec, learner: Learner, firing: Int[np.ndarray, " k"], step: int) -> None:
     """Apply one step of the rule in place; arguments as ``hebbian_wta.learn``."""
     if base.compete(spec, learner, firing) is not None:
-        w = learner.weights
-        excess = w[firing].sum(axis=0) - learner.thresholds
+        excess = learner.weights[firing].sum(axis=0) - learner.thresholds
         best = np.argsort(-excess, kind="stable")[: spec.winners]
         best = best[excess[best] > 0]
         y = (excess[best] / excess[best].max(initial=0.0)) ** spec.sharpness * excess[best]
-        for j, rise in zip(best, y, strict=True):
-            f = rise if spec.post == "rate" else 1.0
-            w[base.connected(spec, learner, firing, j), j] += spec.eta * f
-            w[:, j] *= base.total(spec, len(w)) / w[:, j].sum()
+        teach(spec, learner, firing, base.only(best, y, len(excess)))
         learner.thresholds[best[1:]] += spec.c_plus * y[1:]
         if len(best):
             base.won(spec, learner, int(best[0]), float(y[0]))
     base.recruit(spec, learner, step)
+
+
+def teach(
+    spec: KWinnersSpec, learner: Learner, firing: Int[np.ndarray, " k"], f: Float[np.ndarray, " M"]
+) -> None:
+    """Let every unit with y_j = f_j > 0 learn, in place; arguments as ``hebbian_wta.teach``."""
+    hebbian_wta.teach(spec, learner, firing, f if spec.post == "rate" else np.sign(f))
 
 
 def constants(spec: KWinnersSpec, n: int, units: int) -> Float[np.ndarray, " k"]:
@@ -85,4 +88,4 @@ def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, po
     return first
 
 
-RULE = base.register(Rule("k_winners", 9, constants, learn, kernel))
+RULE = base.register(Rule("k_winners", 3, constants, learn, kernel, teach))

@@ -21,14 +21,22 @@ def learn(spec: OjaSpec, learner: Learner, firing: Int[np.ndarray, " k"], step: 
     """Apply one step of the rule in place; arguments as ``hebbian_wta.learn``."""
     winner = base.compete(spec, learner, firing)
     if winner is not None:
-        w, x = learner.weights, 1 / np.sqrt(len(firing))
-        rates = x * w[firing].sum(axis=0)
-        for j in range(w.shape[1]) if spec.learners == "all" else [winner[0]]:
-            reached = base.connected(spec, learner, firing, j)
-            w[:, j] *= 1 - spec.eta * rates[j] ** 2
-            w[reached, j] += spec.eta * rates[j] * x
+        count = len(learner.wins)
+        teach(
+            spec, learner, firing, base.only(slice(None) if spec.learners == "all" else winner[0], 1.0, count)
+        )
         base.won(spec, learner, winner[0], 1.0)
     base.recruit(spec, learner, step)
+
+
+def teach(spec: OjaSpec, learner: Learner, firing: Int[np.ndarray, " k"], f: Float[np.ndarray, " M"]) -> None:
+    """Let every unit with f_j > 0 learn at rate f_j eta, in place; arguments as ``hebbian_wta.teach``."""
+    w, x = learner.weights, 1 / np.sqrt(len(firing))
+    rates = x * w[firing].sum(axis=0)
+    for j in np.flatnonzero(f):
+        reached, eta = base.connected(spec, learner, firing, j), f[j] * spec.eta
+        w[:, j] *= 1 - eta * rates[j] ** 2
+        w[reached, j] += eta * rates[j] * x
 
 
 def constants(spec: OjaSpec, n: int, units: int) -> Float[np.ndarray, " k"]:
@@ -57,4 +65,4 @@ def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, po
     return 1.0
 
 
-RULE = base.register(Rule("oja", 9, constants, learn, kernel))
+RULE = base.register(Rule("oja", 4, constants, learn, kernel, teach))

@@ -41,20 +41,32 @@ def apply(spec: Spec, learner: Learner, cells: Int[np.ndarray, " k"], units: Int
         cells: Cells that fire in this step.
         units: Units that fire in this step.
     """
+    teach(spec, learner, cells, base.only(units, 1.0, len(learner.wins)))
+
+
+def teach(spec: Spec, learner: Learner, firing: Int[np.ndarray, " k"], f: Float[np.ndarray, " M"]) -> None:
+    """Take one step of the rule for given spikes, in place; that of unit j counts f_j.
+
+    Args:
+        spec: Amplitudes, time constants, bounds.
+        learner: Weights and traces.
+        firing: Cells that fire in this step.
+        f: (M,), 0 for the units that do not fire.
+    """
     a2_plus, a2_minus, a3_plus, a3_minus, tau_x, tau_y = _amplitudes(spec)
     w, pre, post = learner.weights, learner.pre, learner.post
     pre *= np.exp([[-1 / spec.tau_plus], [-1 / tau_x]])
     post *= np.exp([[-1 / spec.tau_minus], [-1 / tau_y]])
     keep = float(spec.pairing == "all")
-    down = post[0] * (a2_minus + a3_minus * pre[1, cells, None])
-    w[cells] = np.clip(w[cells] - down * (1.0 if spec.bounds == "hard" else w[cells]), 0, spec.w_max)
-    pre[:, cells] = keep * pre[:, cells] + 1
-    for j in units:
+    down = post[0] * (a2_minus + a3_minus * pre[1, firing, None])
+    w[firing] = np.clip(w[firing] - down * (1.0 if spec.bounds == "hard" else w[firing]), 0, spec.w_max)
+    pre[:, firing] = keep * pre[:, firing] + 1
+    for j in np.flatnonzero(f):
         up = pre[0] * (a2_plus + a3_plus * post[1, j])
         room = spec.w_max - w[:, j] if spec.bounds == "soft" else 1.0
         reached = w[:, j] > 0 if spec.structural else True
-        w[:, j] = np.where(reached, np.clip(w[:, j] + up * room, 0, spec.w_max), 0)
-        post[:, j] = keep * post[:, j] + 1
+        w[:, j] = np.where(reached, np.clip(w[:, j] + f[j] * up * room, 0, spec.w_max), 0)
+        post[:, j] = keep * post[:, j] + f[j]
         if spec.norm != "none":
             w[:, j] *= base.total(spec, len(w)) / w[:, j].sum()
 
@@ -117,5 +129,5 @@ def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, po
     return 1.0
 
 
-PAIR = base.register(Rule("pair_stdp", 1, constants, learn, kernel))
-TRIPLET = base.register(Rule("triplet_stdp", 1, constants, learn, kernel))
+PAIR = base.register(Rule("pair_stdp", 1, constants, learn, kernel, teach))
+TRIPLET = base.register(Rule("triplet_stdp", 1, constants, learn, kernel, teach))
