@@ -70,7 +70,7 @@ class ReferenceStepper(Stepper):
 
 
 class NumbaStepper(Stepper):
-    """The compiled twin; its state differs by rounding."""
+    """The compiled twin; its state differs by rounding. A layer with a rule of its own is stepped by the law."""
 
     name = "numba"
 
@@ -85,6 +85,8 @@ class NumbaStepper(Stepper):
         fresh: Frames | None = None,
     ) -> Frames:
         """Step a layer; see ``Stepper``."""
+        if spec.rule is not None:  # rules are compiled with their own competition only
+            return ReferenceStepper().advance(spec, stage, layer, below, learn=learn, fresh=fresh)
         from devnet.backends.numba_.layer_kernels import fold, run_layer
 
         units, new = len(layer.c), fresh or below

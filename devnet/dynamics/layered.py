@@ -24,6 +24,11 @@ Closed, u = 0 and nothing is learned. Rows of H_s at the rim are not normalized:
 teach than fire, as learning takes a stronger depolarization than a spike does: a bump of k units never lies with its
 middle on the rim, and were all of them to teach, the rows next to it would learn the same field and fold.
 
+A layer may have another rule instead (``LayerSpec.rule``). Each unit then learns by it as one that is active by
+f_j = r_j eta / eta_0, eta_0 the immature rate, where r_j >= 0.01; see ``Rule.teach``. A rule of spike timing sees the
+cells that fire in this very step, the others those that drive. The rule's weights have the sums that it gives them:
+z does not depend on them.
+
 s and eta follow the layer's maturity, which grows at each event by (maturity of the layer below)^patience /
 mature_after: no layer settles before its input has, so all of them may learn from the first step on. s falls evenly,
 not by equal ratios: a map that lies turned on its square turns straight only at widths of 0.2 to 0.35 of the side,
@@ -39,7 +44,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from devnet.spec import LayerSpec
+from devnet._core.errors import ConfigError
+from devnet.dynamics.plasticity import Learner, rule_of
+from devnet.dynamics.plasticity.base import total
+from devnet.spec import LayerSpec, RuleSpec, TemporalDifferenceSpec, TimingSpec
 
 LEAST_SPREAD = 0.01
 """Units to which less than this share of the depolarization spreads learn nothing."""
@@ -54,7 +62,7 @@ class LayerState:
     """What changes in a layer.
 
     Attributes:
-        weights: (n_pre, M), each unit's sum to 1.
+        weights: (n_pre, M), each unit's sum to 1, or what its rule makes it.
         c: (M,), conscience.
         x: (M,), drive as the unit has integrated it.
         a: (M,), adaptation.
@@ -62,6 +70,7 @@ class LayerState:
         fired: (M,), who fired in the last step.
         events: Learning events so far.
         maturity: From 0 to 1.
+        learner: The same weights and c, and what else the layer's rule changes; None where it has none.
     """
 
     weights: Float[np.ndarray, "n M"]
@@ -72,6 +81,7 @@ class LayerState:
     fired: Bool[np.ndarray, " M"]
     events: int = 0
     maturity: float = 0.0
+    learner: Learner | None = None
 
     @classmethod
     def of(
@@ -79,11 +89,16 @@ class LayerState:
         weights: Float[np.ndarray, "n M"],
         c: Float[np.ndarray, " M"] | None = None,
         maturity: float = 0.0,
+        rule: RuleSpec | None = None,
     ) -> LayerState:
-        """Return a layer at rest, by default one that has not learned yet."""
+        """Return a layer at rest, by default one that has not learned yet; with a rule, at the rule's initial sums."""
         units = weights.shape[1]
         x, a, o = np.zeros((3, units))
-        return cls(weights, np.zeros(units) if c is None else c, x, a, o, np.zeros(units, bool), 0, maturity)
+        c, learner = np.zeros(units) if c is None else c, None
+        if rule is not None and not isinstance(rule, TemporalDifferenceSpec):
+            weights = weights * (total(rule, len(weights)) / weights.sum(axis=0))
+            learner = Learner.of(weights, c)
+        return cls(weights, c, x, a, o, np.zeros(units, bool), 0, maturity, learner)
 
 
 @dataclass(frozen=True)
@@ -189,14 +204,15 @@ def layer_step(
         fresh: Those that fire in this very step; None for all of ``firing``.
     """
     units = len(layer.c)
-    if learn and spec.depression > 0:
+    if learn and spec.depression > 0:  # never beside a rule
         layer.weights[firing if fresh is None else fresh] *= 1.0 - stage.eta * spec.depression * layer.o
         layer.weights /= layer.weights.sum(axis=0)
     drive = np.zeros(units)
     is_open = len(firing) >= spec.min_active
     if is_open:
         y = layer.weights[firing].sum(axis=0) / len(firing)
-        z = y / np.sqrt((layer.weights**2).sum(axis=0))
+        length = np.sqrt((layer.weights**2).sum(axis=0))
+        z = y / np.where(length > 0, length, 1.0)
         above = z.max() - z.mean()
         u = stage.spread @ ((z - z.mean()) / above) if above > 0 else np.ones(units)
         drive = u / u.max() - layer.c
@@ -208,15 +224,38 @@ def layer_step(
     best = best[layer.x[best] > spec.threshold]
     layer.fired[best] = True
     layer.a += stage.h * layer.fired - layer.a / spec.tau_a
-    r = np.zeros(units)
+    r, rate = np.zeros((2, units))
     if is_open and learn and len(best):
         teaching = np.isin(np.arange(units), best[: stage.teachers])
         spread = stage.spread @ teaching
         r = spread / spread.max()
         rate = stage.eta * np.where(r >= LEAST_SPREAD, r, 0.0)
-        layer.weights *= 1.0 - rate
-        layer.weights[firing] += rate / len(firing)
+        if spec.rule is None:
+            layer.weights *= 1.0 - rate
+            layer.weights[firing] += rate / len(firing)
         layer.c += spec.c_plus * (teaching - teaching.mean())
         layer.events += 1
     if learn and spec.depression > 0:
         layer.o += (r - layer.o) / spec.tau_minus
+    if learn and spec.rule is not None:
+        timed = isinstance(spec.rule, TimingSpec)
+        cells = firing if fresh is None or not timed else fresh
+        _learn_by(spec.rule, layer, cells, rate / spec.eta[0], best)
+
+
+def _learn_by(
+    rule: RuleSpec,
+    layer: LayerState,
+    cells: Int[np.ndarray, " k"],
+    f: Float[np.ndarray, " M"],
+    best: Int[np.ndarray, " u"],
+) -> None:
+    """Let units that are active by f learn by a rule, in place; the first of the best has won."""
+    teach = rule_of(rule).teach
+    if teach is None or layer.learner is None:
+        raise ConfigError("rule", rule.rule, "a rule whose units may compete otherwise, with Rule.teach")
+    if f.any():
+        layer.learner.wins[best[0]] += 1
+    elif not isinstance(rule, TimingSpec):
+        return
+    teach(rule, layer.learner, cells, f)

@@ -16,6 +16,7 @@ from devnet._core.random import Key, as_key
 from devnet.backends.base import Backend, SheetModel, State, backend_of
 from devnet.backends.layers import Stepper, check_layer, stepper_of
 from devnet.dynamics.layered import LayerState, Stage, bell, mature, pruned
+from devnet.dynamics.plasticity.upkeep import pieces, tend
 from devnet.sheet import Frames, Layer, Recording, Sheet, Stack, even_places
 from devnet.spec import LayerSpec, StackSpec
 from devnet.waves import named
@@ -28,16 +29,24 @@ WINDOW = 16
 STAGES = 256
 """A layer's constants follow its maturity in so many stages."""
 
-_STATE = tuple(part.name for part in fields(LayerState))
+_STATE = tuple(part.name for part in fields(LayerState) if part.name != "learner")
+_LEARNER = ("wins", "counted", "pre", "post")
+"""What a learner has beside the weights and the conscience, which are the layer's own arrays."""
 
 
 class _Growing:
     """A layer while it is stepped."""
 
     def __init__(
-        self, spec: LayerSpec, below: np.ndarray, positions: np.ndarray, area: float, state: LayerState
+        self,
+        spec: LayerSpec,
+        below: np.ndarray,
+        positions: np.ndarray,
+        area: float,
+        state: LayerState,
+        key: Key,
     ) -> None:
-        self.spec, self.positions, self.state = spec, positions, state
+        self.spec, self.positions, self.state, self._key = spec, positions, state, key
         self._below, self._cell_area = below, area / len(below)
         spacing = (area / spec.units) ** 0.5
         self._side = area**0.5 / spacing
@@ -45,6 +54,7 @@ class _Growing:
         self._stage: tuple[int, Stage] | None = None
         self._before = Frames(np.zeros(1, np.int64), np.empty(0, np.int64))
         self.wins = np.zeros(spec.units, np.int64)
+        self.steps = 0
 
     def advance(self, stepper: Stepper, below: Frames, maturity_below: float, *, learn: bool) -> Frames:
         """Step through the frames of the layer below; mature and lose weak synapses on the way."""
@@ -58,29 +68,50 @@ class _Growing:
             below = joined.held(self.spec.psp).part(len(joined) - len(below), len(joined))
         if self.spec.max_spread > 0:
             below = below.compact(self._below, self._cell_area, self.spec.max_spread)
-        before = self.state.events
-        frames = stepper.advance(self.spec, self._stage[1], self.state, below, learn=learn, fresh=fresh)
+        before, at, parts = self.state.events, 0, list[Frames]()
+        for count in pieces(self.spec.rule, self.steps, len(below)):
+            now, new = below.part(at, at + count), fresh.part(at, at + count)
+            parts.append(stepper.advance(self.spec, self._stage[1], self.state, now, learn=learn, fresh=new))
+            at += count
+            self.steps += count
+            if learn and self.spec.rule is not None and self.state.learner is not None:
+                tend(self.spec.rule, self.state.learner, self.steps, self._key)
+        frames = Frames.join(parts)
         self.wins += np.bincount(frames.cells, minlength=self.spec.units)
         if learn:
             events = self.state.events - before
             self.state.maturity = mature(self.spec, events, self.state.maturity, maturity_below)
-            if self.spec.prune > 0 and self.state.maturity >= 0.5:
+            if self.spec.rule is None and self.spec.prune > 0 and self.state.maturity >= 0.5:
                 self.state.weights[:] = pruned(self.state.weights, self.spec.prune)
         return frames
+
+    def weights(self) -> Float[np.ndarray, "n M"]:
+        """Return the weights, each unit's sum to 1, whatever its rule makes it."""
+        sums = self.state.weights.sum(axis=0)
+        return self.state.weights / np.where(sums > 0, sums, 1.0) if self.spec.rule else self.state.weights
 
     def packed(self, name: str) -> dict[str, np.ndarray]:
         """Return all that changes, under names that begin with the layer's."""
         held = {part: np.asarray(getattr(self.state, part)) for part in _STATE}
-        held |= {"wins": self.wins, "before.first": self._before.first, "before.cells": self._before.cells}
+        if self.state.learner is not None:
+            held |= {f"learner.{part}": getattr(self.state.learner, part) for part in _LEARNER}
+        held |= {"before.first": self._before.first, "before.cells": self._before.cells}
+        held |= {"wins": self.wins, "steps": np.array(self.steps)}
         return {f"{name}.{part}": array for part, array in held.items()}
 
     def restore(self, arrays: Arrays, name: str) -> None:
         """Take over what ``packed`` took down."""
         for part in _STATE:
-            array = arrays[f"{name}.{part}"].copy()
-            setattr(self.state, part, array if array.ndim else array.item())
-        self.wins[:] = arrays[f"{name}.wins"]
+            array, held = arrays[f"{name}.{part}"], getattr(self.state, part)
+            if isinstance(held, np.ndarray):
+                held[:] = array
+            else:
+                setattr(self.state, part, array.item())
+        if self.state.learner is not None:
+            for part in _LEARNER:
+                getattr(self.state.learner, part)[:] = arrays[f"{name}.learner.{part}"]
         self._before = Frames(arrays[f"{name}.before.first"], arrays[f"{name}.before.cells"])
+        self.wins[:], self.steps = arrays[f"{name}.wins"], arrays[f"{name}.steps"].item()
 
 
 def _start(
@@ -91,7 +122,7 @@ def _start(
     weights = np.stack([draws.uniform(unit, len(below)) for unit in range(len(places))], axis=1) + 0.5
     if spec.start == "arbor":
         weights *= bell(np.linalg.norm(below[:, None] - places[None], axis=2), spec.arbor * side)
-    return LayerState.of(weights / weights.sum(axis=0))
+    return LayerState.of(weights / weights.sum(axis=0), rule=spec.rule)
 
 
 def organize_stack(
@@ -184,7 +215,7 @@ def organize_stack(
             Layer(
                 spec=layer.spec,
                 positions=layer.positions,
-                weights=layer.state.weights,
+                weights=layer.weights(),
                 c=layer.state.c,
                 maturity=layer.state.maturity,
                 late_wins=layer.wins,
@@ -207,8 +238,9 @@ def _layers(sheet: Sheet, spec: StackSpec, key: Key) -> list[_Growing]:
     layers: list[_Growing] = []
     for number, part in enumerate(spec.layers.values(), start=2):
         places = even_places(sheet.scaffold, part.units)
-        state = _start(part, below, places, side, key.child("layer", number))
-        layers.append(_Growing(part, below, places, sheet.scaffold.area, state))
+        own = key.child("layer", number)
+        state = _start(part, below, places, side, own)
+        layers.append(_Growing(part, below, places, sheet.scaffold.area, state, own))
         below = places
     return layers
 
@@ -256,7 +288,8 @@ def simulate_stack(
             stack.places(number),
             layer.positions,
             stack.sheet.scaffold.area,
-            LayerState.of(layer.weights.copy(), layer.c.copy(), layer.maturity),
+            LayerState.of(layer.weights.copy(), layer.c.copy(), layer.maturity, layer.spec.rule),
+            stack.key.child("layer", number + 1),
         )
         for number, layer in enumerate(stack.layers, start=1)
     ]

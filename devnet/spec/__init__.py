@@ -23,6 +23,7 @@ from devnet.spec._rules import PairSTDPSpec as PairSTDPSpec
 from devnet.spec._rules import PlasticSpec as PlasticSpec
 from devnet.spec._rules import RuleSpec as RuleSpec
 from devnet.spec._rules import TemporalDifferenceSpec as TemporalDifferenceSpec
+from devnet.spec._rules import TimingSpec as TimingSpec
 from devnet.spec._rules import TripletSTDPSpec as TripletSTDPSpec
 from devnet.spec._scaffold import ScaffoldSpec as ScaffoldSpec
 from devnet.spec._scaffold import region_problems as region_problems

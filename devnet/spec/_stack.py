@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from devnet.spec._base import ASSUMED, Name, Spec, quantity
+from devnet.spec._base import ASSUMED, Name, Spec, Wrong, quantity, refuse
+from devnet.spec._rules import CompetitionSpec, RuleSpec
+
+SHEET = "sheet"
+"""What ``below`` calls the first sheet."""
 
 
 class LayerSpec(Spec):
@@ -17,6 +21,10 @@ class LayerSpec(Spec):
     """
 
     units: int = quantity(256, "units", ASSUMED, ge=4, le=100_000)
+    below: str = Field(
+        default="",
+        description='name of the layer that feeds it, or "sheet"; empty: the one before. Layers fed by one are branches',
+    )
     start: Literal["unordered", "arbor"] = Field(
         default="unordered",
         description="all-to-all at random, or Gaussian arbors around the unit's own place",
@@ -75,12 +83,31 @@ class LayerSpec(Spec):
         0.0, "1", ASSUMED, ge=0, le=1, description="of synapses whose cell fires after the unit; 0: none"
     )
     tau_minus: float = quantity(20.0, "steps", ASSUMED, ge=1, description="within so many steps")
+    rule: RuleSpec | None = Field(
+        default=None,
+        description="a rule in place of the layer's own: its rates, time constants, bounds, norm and upkeep hold, "
+        "while the layer's competition and conscience stay; its rates fall as eta does, and prune and depression rest",
+    )
     recurrence: float = quantity(
         0.0, "drive", ASSUMED, ge=0, description="excitation of a whole bump of the layer on its own middle"
     )
     reach: float = quantity(2.0, "spacing", ASSUMED, gt=0, description="sd of that excitation")
     h: float = quantity(0.0, "drive", ASSUMED, ge=0, description="a_j += h when it fires")
     tau_a: float = quantity(50.0, "steps", ASSUMED, ge=1, description="and a decays with it")
+
+    @model_validator(mode="after")
+    def _rule_fits(self) -> Self:
+        wrong: list[Wrong] = []
+        if self.rule is not None:
+            if not isinstance(self.rule, CompetitionSpec):
+                wrong.append((("rule",), self.rule.rule, "a rule of pools: weights of a layer have no signs"))
+            if self.depression > 0:
+                wrong.append((("depression",), self.depression, "0 beside a rule, which may have its own"))
+            if self.eta[0] <= 0:
+                wrong.append((("eta",), self.eta, "above 0 at first beside a rule, whose rates follow it"))
+        if wrong:
+            raise refuse("layer", wrong)
+        return self
 
 
 class StackSpec(Spec):
@@ -93,3 +120,26 @@ class StackSpec(Spec):
     layers: dict[Name, LayerSpec] = Field(
         min_length=1, max_length=64, description="from below, in the order in which they stand"
     )
+
+    @model_validator(mode="after")
+    def _fed_from_below(self) -> Self:
+        wrong: list[Wrong] = []
+        known = [SHEET]
+        for name, layer in self.layers.items():
+            if name == SHEET:
+                wrong.append((("layers", name), name, "another name: this is what the first sheet is called"))
+            elif layer.below not in ("", *known):
+                told = f"one that stands before it: {', '.join(known)}"
+                wrong.append((("layers", name, "below"), layer.below, told))
+            known.append(name)
+        if wrong:
+            raise refuse("stack", wrong)
+        return self
+
+    @property
+    def feeding(self) -> tuple[int, ...]:
+        """Number of the layer that feeds each layer, from layer 2 on; 1 is the first sheet."""
+        numbers = {name: number for number, name in enumerate([SHEET, *self.layers], start=1)}
+        return tuple(
+            numbers[layer.below] if layer.below else numbers[name] - 1 for name, layer in self.layers.items()
+        )

@@ -8,7 +8,7 @@ from devnet._core.errors import BusyError, InterruptedRunError
 from devnet.growth import grow
 from devnet.io import Checkpoints, save
 from devnet.organization import organize, organize_stack
-from devnet.spec import LayerSpec, StackSpec, load_model
+from devnet.spec import BalanceSpec, LayerSpec, PairSTDPSpec, RewireSpec, StackSpec, load_model
 from devnet.waves import simulate
 
 
@@ -86,7 +86,9 @@ def test_learning_goes_on_bit_for_bit(sheet, tmp_path, field, activity):
 @pytest.mark.parametrize(("activity", "deaths"), [("waves", 3), ("shuffled", 1)])
 def test_a_stack_goes_on_bit_for_bit_to_the_same_file(sheet, tmp_path, activity, deaths):
     lower = LayerSpec(units=16, min_active=8, mature_after=900, psp=3, depression=0.2)
-    upper = LayerSpec(units=9, mature_after=600, patience=2, recurrence=0.5, h=0.02)
+    upkeep = {"grow": RewireSpec(every=700), "even": BalanceSpec(every=900)}
+    rule = PairSTDPSpec(w_max=5.0, upkeep=upkeep) if activity == "waves" else None
+    upper = LayerSpec(units=9, mature_after=600, patience=2, recurrence=0.5, h=0.02, rule=rule)
     spec = StackSpec(dynamics="rate_map", layers={"lower": lower, "upper": upper})
     steps = 7000 if activity == "waves" else 2 * 16384 + 500
 
