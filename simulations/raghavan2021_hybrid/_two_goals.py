@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -10,7 +11,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from devnet.data import load_images
+from devnet.data import ImageSet, load_images
 from devnet.fip import (
     Adam,
     Damage,
@@ -26,7 +27,8 @@ from devnet.fip import (
 from devnet.study.claims import Answer
 from devnet.study.figure import Found
 from devnet.tasks import accuracy, baselines, sparsify, train_classifier
-from devnet.tasks.continual import split_classes
+from devnet.tasks.baselines import Training
+from devnet.tasks.continual import Task, split_classes
 from devnet.tasks.models import build
 from devnet.viz.style import OURS, PATCHES, styled
 
@@ -43,76 +45,90 @@ class Case:
     batch: int
     stored: int
     test: int
-    rate: float = 1e-3
     sparsity: float = 0.8
 
 
-def _tasks(case: Case):
-    """Return training and test part of both tasks, standardized, and the shape and number of classes."""
-    images = load_images(case.images)
+CANDIDATES = {
+    "path": {
+        f"rate {rate:g}, penalty {penalty:g}": (rate, penalty)
+        for rate, penalty in ((1e-3, 5.0), (1e-3, 20.0), (3e-3, 20.0))
+    },
+    **{
+        name: {f"rate {rate:g}": (rate,) for rate in (3e-4, 1e-3, 3e-3)} for name in ("replay", "fine-tuning")
+    },
+    "low rank": {f"rate {rate:g}": (rate,) for rate in (1e-3, 3e-3, 1e-2)},
+}
+"""Rates of Adam, and what the tasks' loss weighs beside the distance."""
+
+
+def halves(images: ImageSet) -> tuple[list[Task], list[Task]]:
+    """Return training and test part of both tasks, standardized."""
     mean, spread = images.x_train.mean(), images.x_train.std()
-    train = split_classes((images.x_train - mean) / spread, images.y_train, per_task=5)
-    test = split_classes((images.x_test - mean) / spread, images.y_test, per_task=5)
-    return train, [(x[: case.test], y[: case.test]) for x, y in test], images.image_shape, images.classes
+    return (
+        split_classes((images.x_train - mean) / spread, images.y_train, per_task=5),
+        split_classes((images.x_test - mean) / spread, images.y_test, per_task=5),
+    )
 
 
-def _second_task(case: Case, sparse: nn.Module, train, seed: int) -> dict[str, nn.Module]:
-    """Return the sparse network after the second task, by method; its zeros stay zeros but with low rank."""
+def first_task(case: Case, images: ImageSet, task: Task, seed: int) -> tuple[nn.Module, nn.Module]:
+    """Return a network trained on the first task, and what is left of it when it was made sparse without labels."""
+    plan = {"batch": case.batch, "rate": 1e-3, "rng": seed}
+    start = build(case.network, images.image_shape, images.classes, rng=seed)
+    start = train_classifier(start, *task, steps=case.training, **plan)
+    return start, sparsify(start, task[0], sparsity=case.sparsity, steps=case.steps, **plan).module()
+
+
+def second_task(
+    name: str, candidate: tuple[float, ...], case: Case, sparse: nn.Module, train: list[Task], seed: int
+) -> nn.Module:
+    """Return the sparse network after the second task, by one method; its zeros stay zeros but with low rank."""
     (x0, y0), (x1, y1) = train
     kept, kept_labels = x0[: case.stored], y0[: case.stored]
-    zeros = {n: (p.detach() != 0).numpy() for n, p in sparse.named_parameters() if p.ndim >= 2}
-    hold = Damage(zeros)
-    half = case.batch // 2
-    times = -(-len(x1) // case.stored)
-    both = np.concatenate([x1, np.tile(kept, (times, *(1,) * (kept.ndim - 1)))[: len(x1)]])
-    labels = np.concatenate([y1, np.tile(kept_labels, times)[: len(y1)]])
-    plan = {"training": baselines.Training(case.steps, case.batch, case.rate), "rng": seed}
-    path = traverse(
-        sparse,
-        Problem(
+    hold = Damage({n: (p.detach() != 0).numpy() for n, p in sparse.named_parameters() if p.ndim >= 2})
+    half, rate = case.batch // 2, candidate[0]
+    plan = {"training": Training(case.steps, case.batch, rate), "rng": seed}
+    if name == "path":
+        goal = NewTask(x1, y1, half, replay=Replay(kept, kept_labels, half))
+        problem = Problem(
             inputs=kept,
-            objective=Sum(NewTask(x1, y1, half, replay=Replay(kept, kept_labels, half)), hold),
+            objective=Sum(goal, hold),
             metric=Euclidean(),
-            direction=PenalizedGradient(half, penalty=20.0),
-            step=Adam(case.rate),
+            direction=PenalizedGradient(half, penalty=candidate[1]),
+            step=Adam(rate),
             stop=StopWhen(steps=case.steps),
-        ),
-        rng=seed,
-    )
-    return {
-        "path": path.module(),
-        "replay": baselines.fine_tuning(sparse, both, labels, damage=hold, **plan),
-        "fine-tuning": baselines.fine_tuning(sparse, x1, y1, damage=hold, **plan),
-        "low rank": baselines.low_rank_tuning(sparse, x1, y1, rank=4, **plan),
-    }
+        )
+        return traverse(sparse, problem, rng=seed).module()
+    if name == "low rank":
+        return baselines.low_rank_tuning(sparse, x1, y1, rank=4, **plan)
+    if name == "replay":
+        times = -(-len(x1) // case.stored)
+        x1 = np.concatenate([x1, np.tile(kept, (times, *(1,) * (kept.ndim - 1)))[: len(x1)]])
+        y1 = np.concatenate([y1, np.tile(kept_labels, times)[: len(y1)]])
+    return baselines.fine_tuning(sparse, x1, y1, damage=hold, **plan)
 
 
-def run_case(case: Case) -> Found:
+def run_case(case: Case, chosen: Mapping[str, tuple[float, ...]]) -> Found:
     """Train on the first task, sparsify without labels, learn the second task with a few stored examples."""
     torch.set_num_threads(1)
     began = perf_counter()
-    train, test, shape, classes = _tasks(case)
+    images = load_images(case.images)
+    train, test = halves(images)
+    test = [(x[: case.test], y[: case.test]) for x, y in test]
     values: dict[str, list[float]] = {"dense": [], "lost_sparse": [], "path": [], "ahead": []}
-    tables: dict[str, list[tuple[float, float]]] = {}
+    tables: dict[str, list[tuple[float, ...]]] = {}
     for seed in range(case.seeds):
-        plan = {"batch": case.batch, "rate": case.rate, "rng": seed}
-        start = train_classifier(
-            build(case.network, shape, classes, rng=seed), *train[0], steps=case.training, **plan
-        )
-        path = sparsify(start, train[0][0], sparsity=case.sparsity, steps=case.steps, **plan)
-        sparse = path.module()
+        start, sparse = first_task(case, images, train[0], seed)
         whole = 100 * accuracy(start, *test[0])
         values["dense"].append(whole)
         values["lost_sparse"].append(whole - 100 * accuracy(sparse, *test[0]))
-        after = {
-            name: tuple(100 * accuracy(module, *part) for part in test)
-            for name, module in _second_task(case, sparse, train, seed).items()
-        }
-        mean = {name: sum(both) / 2 for name, both in after.items()}
+        mean = {}
+        for name, candidate in chosen.items():
+            module = second_task(name, candidate, case, sparse, train, seed)
+            both = tuple(100 * accuracy(module, *part) for part in test)
+            tables.setdefault(name, []).append(both)
+            mean[name] = sum(both) / 2
         values["path"].append(mean["path"])
         values["ahead"].append(mean["path"] - max(v for n, v in mean.items() if n != "path"))
-        for name, both in after.items():
-            tables.setdefault(name, []).append(both)
     seconds = perf_counter() - began
     return Found({name: Answer(v, seconds) for name, v in values.items()}, tables)
 

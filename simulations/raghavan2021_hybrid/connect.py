@@ -8,12 +8,15 @@ from time import perf_counter
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from devnet.study.claims import Answer
 from devnet.study.figure import Effort, Found, main
 from devnet.study.lenet import dense, images, seen
+from devnet.study.tuning import tuned
 from devnet.tasks.connection import (
+    Curve,
     barrier,
     connect,
     match_activations,
@@ -32,19 +35,31 @@ LOOKS = {
 }
 
 
+FREE, LABELED = "Bézier, no labels, matched", "Bézier with labels, matched"
+CANDIDATES = {name: {f"rate {rate:g}": rate for rate in (3e-3, 1e-3, 1e-2)} for name in (FREE, LABELED)}
+"""Rates of Adam."""
+
+
+def heights(curve: Curve, x_test: Tensor, y_test: Tensor, points: int) -> np.ndarray:
+    """Return loss and minus the accuracy, %, along a curve: ``[points, 2]``."""
+    found = []
+    for place in np.linspace(0.0, 1.0, points):
+        with torch.no_grad():
+            z = curve.module(float(place))(x_test)
+        right = (z.argmax(1) == y_test).float().mean()
+        found.append((float(cross_entropy(z, y_test)), -100 * float(right)))
+    return np.array(found)
+
+
 def run(effort: Effort) -> Found:
     """Join neighbours in a chain of networks; scan loss and accuracy between the ends."""
     data = images(effort)
     x, x_test = seen(data.x_train), torch.from_numpy(seen(data.x_test))
     y_test = torch.from_numpy(data.y_test.copy())
     steps, points = effort.pick(10, 1500, 3000), effort.pick(3, 17, 33)
+    rates = tuned(__file__, "connect", CANDIDATES)
+    free, labeled = ({"steps": steps, "rate": rates[name]} for name in (FREE, LABELED))
     began = perf_counter()
-
-    def measure(module) -> tuple[float, float]:
-        with torch.no_grad():
-            z = module(x_test)
-        return float(cross_entropy(z, y_test)), -100 * float((z.argmax(1) == y_test).float().mean())
-
     chain = [dense(data, effort, seed) for seed in range(effort.pick(2, 2, 6))]
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in LOOKS}
     kept = {}
@@ -54,20 +69,17 @@ def run(effort: Effort) -> Found:
             "straight": straight(first, last),
             "straight, weights matched": straight(first, matched),
             "straight, activations matched": straight(first, match_activations(first, last, x[:5000])),
-            "Bézier with labels, matched": connect(
-                first, matched, x, labels=data.y_train, steps=steps, rng=number
-            ),
-            "Bézier, no labels, matched": connect(first, matched, x, steps=steps, rng=number),
+            LABELED: connect(first, matched, x, labels=data.y_train, rng=number, **labeled),
+            FREE: connect(first, matched, x, rng=number, **free),
         }
         if effort is not Effort.QUICK:
-            curves["Bézier, no labels, not matched"] = connect(first, last, x, steps=steps, rng=number)
+            curves["Bézier, no labels, not matched"] = connect(first, last, x, rng=number, **free)
         for name, curve in curves.items():
-            along = np.array([measure(curve.module(k / (points - 1))) for k in range(points)])
+            along = heights(curve, x_test, y_test, points)
             found[name].append((barrier(list(along[:, 0])), barrier(list(along[:, 1]))))
             kept.setdefault(name, along[:, 0])
     seconds = perf_counter() - began
-    ours = np.array(found["Bézier, no labels, matched"])
-    labelled = np.array(found["Bézier with labels, matched"])
+    ours, labelled = np.array(found[FREE]), np.array(found[LABELED])
     lines = np.array([np.array(found[n])[:, 0] for n in LOOKS if n.startswith("straight, ")]).min(0)
     values = {
         "loss": ours[:, 0],

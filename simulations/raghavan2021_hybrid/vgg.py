@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from _two_goals import Case, plot, run_case
+from _two_goals import CANDIDATES, Case, plot, run_case
 
 from devnet.study.figure import Effort, Found, main
+from devnet.study.tuning import tuned
+
+
+def case(effort: Effort) -> Case:
+    """Return how long everything takes."""
+    return Case(
+        network=effort.pick("small-cnn", "vgg-11", "vgg-11"),
+        images=effort.pick("digits", "cifar10", "cifar10"),
+        seeds=effort.pick(1, 1, 5),
+        training=effort.pick(3, 20, 600),
+        steps=effort.pick(2, 10, 300),
+        batch=effort.pick(8, 8, 32),
+        stored=effort.pick(10, 100, 500),
+        test=effort.pick(20, 100, 2000),
+    )
 
 
 def run(effort: Effort) -> Found:
     """Classes 0 to 4, 80 % of the weights at zero, then classes 5 to 9."""
-    return run_case(
-        Case(
-            network=effort.pick("small-cnn", "vgg-11", "vgg-11"),
-            images=effort.pick("digits", "cifar10", "cifar10"),
-            seeds=effort.pick(1, 1, 3),
-            training=effort.pick(3, 20, 600),
-            steps=effort.pick(2, 10, 300),
-            batch=effort.pick(8, 8, 32),
-            stored=effort.pick(10, 100, 500),
-            test=effort.pick(20, 100, 2000),
-        )
-    )
+    return run_case(case(effort), tuned(__file__, "vgg", CANDIDATES))
 
 
 if __name__ == "__main__":
