@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, final
 
 import numpy as np
@@ -118,22 +119,28 @@ class StackNetwork(nn.Module):
 
     Attributes:
         layers: From below.
+        feeding: Number of the layer that feeds each; 1 is the input.
         positions: Buffers ``positions_2`` and so on hold the places of each layer's units.
     """
 
-    def __init__(self, layers: list[nn.Module], places: list[np.ndarray], dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        layers: list[nn.Module],
+        feeding: Sequence[int],
+        places: list[np.ndarray],
+        dtype: torch.dtype,
+    ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(layers)
+        self.layers, self.feeding = nn.ModuleList(layers), tuple(feeding)
         for number, at in enumerate(places, start=2):
             self.register_buffer(f"positions_{number}", torch.tensor(at, dtype=dtype))
 
     def each(self, x: Float[Tensor, "N n"]) -> list[Tensor]:
         """Return what every layer answers, from below."""
-        found: list[Tensor] = []
-        for layer in self.layers:
-            x = layer(x)
-            found.append(x)
-        return found
+        found = [x]
+        for layer, below in zip(self.layers, self.feeding, strict=True):
+            found.append(layer(found[below - 1]))
+        return found[1:]
 
     def forward(self, x: Float[Tensor, "N n"]) -> Float[Tensor, "N M"]:
         """Return what the top layer answers."""
@@ -144,21 +151,20 @@ class StackNetwork(nn.Module):
 class SpikingStack(nn.Module):
     """A stack as spiking units: from spikes over steps to the spikes of every layer."""
 
-    def __init__(self, layers: list[SpikingLayer]) -> None:
+    def __init__(self, layers: list[SpikingLayer], feeding: Sequence[int]) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(layers)
+        self.layers, self.feeding = nn.ModuleList(layers), tuple(feeding)
 
     def forward(self, spikes: Float[Tensor, "steps N n"]) -> list[Float[Tensor, "steps N M"]]:
         """Return the spikes of each layer, from below; all start at rest, a layer hears the one below in the same step."""
-        found: list[Tensor] = []
-        for layer in self.layers:
+        found = [spikes]
+        for layer, below in zip(self.layers, self.feeding, strict=True):
             held, fired = torch.zeros(1, dtype=spikes.dtype, device=spikes.device), []
-            for frame in spikes:
+            for frame in found[below - 1]:
                 now, held = layer(frame, held)
                 fired.append(now)
-            spikes = torch.stack(fired)
-            found.append(spikes)
-        return found
+            found.append(torch.stack(fired))
+        return found[1:]
 
 
 def synapses(weights: Float[np.ndarray, "n M"], layers: Layers, dtype: torch.dtype) -> nn.Module:

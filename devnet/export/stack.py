@@ -73,7 +73,7 @@ def stack_to_torch(
     for law in laws_of(stack):
         projection = synapses(law.weights, layers, kind)
         made.append(RelayLayer(law, projection, kind) if _checked(answer) == "relay" else projection)
-    return StackNetwork(made, [layer.positions for layer in stack.layers], kind)
+    return StackNetwork(made, stack.spec.feeding, [layer.positions for layer in stack.layers], kind)
 
 
 def to_snntorch(
@@ -100,15 +100,15 @@ def to_snntorch(
     from devnet.export._stack import SpikingLayer, SpikingStack, synapses
 
     kind = torch.float32 if dtype is None else dtype
-    return SpikingStack(
-        [SpikingLayer(law, synapses(law.weights, layers, kind), snntorch) for law in laws_of(stack)]
-    )
+    made = [SpikingLayer(law, synapses(law.weights, layers, kind), snntorch) for law in laws_of(stack)]
+    return SpikingStack(made, stack.spec.feeding)
 
 
 def to_nir(stack: Stack) -> Any:
     """Turn a stack into a graph of the Neuromorphic Intermediate Representation: the units of ``to_snntorch``.
 
-    Each layer is a ``Linear``, an ``LI`` (dx/dt = (I - x) / tau, time in steps) and a ``Threshold``.
+    Each layer is a ``Linear``, an ``LI`` (dx/dt = (I - x) / tau, time in steps) and a ``Threshold``. The last layer goes to
+    ``output``, the end of any other branch to ``output_`` and its number.
 
     Args:
         stack: The stack.
@@ -121,18 +121,21 @@ def to_nir(stack: Stack) -> Any:
     """
     nir = require("nir", extra="nir")
     nodes: dict[str, Any] = {"input": nir.Input(np.array([stack.sheet.n]))}
-    names = ["input"]
-    for number, law in enumerate(laws_of(stack), start=2):
+    ends = ["input", *(f"spikes_{number}" for number in range(2, len(stack.layers) + 2))]
+    edges: list[tuple[str, str]] = []
+    for number, (law, below) in enumerate(zip(laws_of(stack), stack.spec.feeding, strict=True), start=2):
         ones = np.ones(law.weights.shape[1], np.float32)
         nodes |= {
             f"synapses_{number}": nir.Linear(law.weights.T.astype(np.float32)),
             f"units_{number}": nir.LI(np.float32(law.tau_x) * ones, ones, 0 * ones),
             f"spikes_{number}": nir.Threshold(np.float32(law.threshold) * ones),
         }
-        names += [f"synapses_{number}", f"units_{number}", f"spikes_{number}"]
-    nodes["output"] = nir.Output(np.array([stack.layers[-1].units]))
-    names.append("output")
-    return nir.NIRGraph(nodes, list(pairwise(names)))
+        edges += pairwise([ends[below - 1], f"synapses_{number}", f"units_{number}", f"spikes_{number}"])
+        if number not in stack.spec.feeding:
+            out = "output" if number == len(ends) else f"output_{number}"
+            nodes[out] = nir.Output(np.array([len(ones)]))
+            edges.append((f"spikes_{number}", out))
+    return nir.NIRGraph(nodes, edges)
 
 
 def to_onnx(stack: Stack, *, answer: Answer = "sums") -> Any:
@@ -152,16 +155,15 @@ def to_onnx(stack: Stack, *, answer: Answer = "sums") -> Any:
     onnx = require("onnx", extra="onnx")
     nodes: list[Any] = []
     constants: dict[str, np.ndarray] = {}
-    below, outputs, real = "cells", [], onnx.TensorProto.FLOAT
-    for number, law in enumerate(laws_of(stack), start=2):
-        name = f"layer_{number}"
+    outputs, real = [], onnx.TensorProto.FLOAT
+    for number, (law, feeding) in enumerate(zip(laws_of(stack), stack.spec.feeding, strict=True), start=2):
+        name, below = f"layer_{number}", "cells" if feeding == 1 else f"layer_{feeding}"
         constants[f"{name}.weights"] = law.weights.astype(np.float32)
         summed = name if _checked(answer) == "sums" else f"{name}.sums"
         nodes.append(onnx.helper.make_node("MatMul", [below, f"{name}.weights"], [summed]))
         if answer == "relay":
             _relay(onnx, law, below, name, nodes, constants)
         outputs.append(onnx.helper.make_tensor_value_info(name, real, ["N", law.weights.shape[1]]))
-        below = name
     graph = onnx.helper.make_graph(
         nodes,
         "stack",

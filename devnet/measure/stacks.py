@@ -46,18 +46,18 @@ def layer_statistics(stack: Stack, number: int, seen_in: int | None = None) -> L
     Args:
         stack: The stack.
         number: The layer, from 2.
-        seen_in: A layer below it, in whose places its units are looked at; None for the next one.
+        seen_in: A layer below it, in whose places its units are looked at; None for the one that feeds it.
 
     Returns:
         The numbers.
 
     Raises:
-        ConfigError: No such layer.
+        ConfigError: No such layer, or one that does not feed it.
     """
     top = len(stack.layers) + 1
     if not 2 <= number <= top:
         raise ConfigError("number", number, f"a layer from 2 to {top}")
-    first = number - 1 if seen_in is None else seen_in
+    first = stack.spec.feeding[number - 2] if seen_in is None else seen_in
     if not 1 <= first < number:
         raise ConfigError("seen_in", seen_in, f"a layer from 1 to {number - 1}")
     weights, places = stack.weights(number, first), stack.places(first)

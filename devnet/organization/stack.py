@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -189,12 +189,9 @@ def organize_stack(
             if done == late:
                 for layer in layers:
                     layer.wins[:] = 0
-            below = 1.0
+            _through(stepper, spec.feeding, layers, frames, learn=learn)
             for number, layer in enumerate(layers, start=2):
-                maturity = layer.state.maturity
-                frames = layer.advance(stepper, frames, below, learn=learn)
                 check_layer(layer.state, number, done + len(frames))
-                below = maturity
             done += len(frames)
             tick(len(frames))
             if checkpoint is not None and done == state.step < length and checkpoint.due():
@@ -234,15 +231,26 @@ def _resume(checkpoint: Checkpoint, what: dict[str, Any], state: State, layers: 
 
 
 def _layers(sheet: Sheet, spec: StackSpec, key: Key) -> list[_Growing]:
-    below, side = sheet.positions, sheet.scaffold.area**0.5
+    places_of, side = [sheet.positions], sheet.scaffold.area**0.5
     layers: list[_Growing] = []
-    for number, part in enumerate(spec.layers.values(), start=2):
+    for number, (part, feeding) in enumerate(zip(spec.layers.values(), spec.feeding, strict=True), start=2):
+        below = places_of[feeding - 1]
         places = even_places(sheet.scaffold, part.units)
         own = key.child("layer", number)
         state = _start(part, below, places, side, own)
         layers.append(_Growing(part, below, places, sheet.scaffold.area, state, own))
-        below = places
+        places_of.append(places)
     return layers
+
+
+def _through(
+    stepper: Stepper, feeding: Sequence[int], layers: Sequence[_Growing], frames: Frames, *, learn: bool
+) -> list[Frames]:
+    """Step all layers through frames of the first sheet; return the frames of each, the sheet's own in front."""
+    heard, ages = [frames], [1.0, *(layer.state.maturity for layer in layers)]
+    for layer, below in zip(layers, feeding, strict=True):
+        heard.append(layer.advance(stepper, heard[below - 1], ages[below - 1], learn=learn))
+    return heard
 
 
 def _waves(
@@ -285,23 +293,20 @@ def simulate_stack(
     layers = [
         _Growing(
             layer.spec,
-            stack.places(number),
+            stack.places(below),
             layer.positions,
             stack.sheet.scaffold.area,
             LayerState.of(layer.weights.copy(), layer.c.copy(), layer.maturity, layer.spec.rule),
-            stack.key.child("layer", number + 1),
+            stack.key.child("layer", number),
         )
-        for number, layer in enumerate(stack.layers, start=1)
+        for number, (layer, below) in enumerate(zip(stack.layers, stack.spec.feeding, strict=True), start=2)
     ]
     found: list[list[Frames]] = [[] for _ in range(len(layers) + 1)]
     frames = Frames.of(recording.time, recording.cell, recording.steps)
     for at in range(0, len(frames), CHUNK):
         part = frames.part(at, min(at + CHUNK, len(frames)))
-        found[0].append(part)
-        below = 1.0
-        for kept, layer in zip(found[1:], layers, strict=True):
-            maturity = layer.state.maturity
-            part = layer.advance(stepper, part, below, learn=learn)
-            kept.append(part)
-            below = maturity
+        for kept, heard in zip(
+            found, _through(stepper, stack.spec.feeding, layers, part, learn=learn), strict=True
+        ):
+            kept.append(heard)
     return tuple(Frames.join(parts) for parts in found)

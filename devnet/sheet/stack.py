@@ -1,4 +1,4 @@
-"""The noun Stack: a sheet, and layers above it that its waves have wired one after another."""
+"""The noun Stack: a sheet, and layers above it that its waves have wired, each on the one before or on one below it."""
 
 from __future__ import annotations
 
@@ -124,33 +124,58 @@ class Stack:
     layers: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
-        below = self.sheet.n
-        for number, layer in enumerate(self.layers, start=2):
-            if len(layer.weights) != below:
-                raise ConfigError(f"Stack.layers[{number - 2}].weights", layer.weights.shape, f"{below} rows")
-            below = layer.units
+        if len(self.layers) != len(self.spec.layers):
+            raise ConfigError("Stack.layers", len(self.layers), f"the spec's {len(self.spec.layers)}")
+        for number, (layer, below) in enumerate(zip(self.layers, self.spec.feeding, strict=True), start=2):
+            if len(layer.weights) != len(self.places(below)):
+                shape, rows = layer.weights.shape, len(self.places(below))
+                raise ConfigError(f"Stack.layers[{number - 2}].weights", shape, f"{rows} rows")
 
     def places(self, number: int) -> Float[np.ndarray, "n 2"]:
         """Return the places of layer ``number``; 1 is the sheet."""
         return self.sheet.positions if number == 1 else self.layers[number - 2].positions
+
+    def path(self, number: int, seen_in: int = 1) -> tuple[int, ...]:
+        """Return the layers by which ``seen_in`` feeds a layer, both ends included, from below.
+
+        Args:
+            number: The layer, from 2.
+            seen_in: A layer below it.
+
+        Returns:
+            Their numbers.
+
+        Raises:
+            ConfigError: ``seen_in`` does not feed the layer: it is on another branch.
+        """
+        found = [number]
+        while found[-1] > max(1, seen_in):
+            found.append(self.spec.feeding[found[-1] - 2])
+        if found[-1] != seen_in:
+            raise ConfigError("seen_in", seen_in, f"a layer that feeds layer {number}")
+        return tuple(reversed(found))
 
     def weights(self, number: int, seen_in: int | None = None) -> Float[np.ndarray, "n M"]:
         """Return the weights of a layer, seen in a layer below.
 
         Args:
             number: The layer, from 2.
-            seen_in: A layer below it; None for the next one. Weights are multiplied on the way.
+            seen_in: A layer below it; None for the one that feeds it. Weights are multiplied on the way.
 
         Returns:
             (n, M), each unit's sum to 1.
+
+        Raises:
+            ConfigError: ``seen_in`` does not feed the layer.
         """
-        first = number - 1 if seen_in is None else seen_in
-        return reduce(np.matmul, [layer.weights for layer in self.layers[first - 1 : number - 1]])
+        path = self.path(number, self.spec.feeding[number - 2] if seen_in is None else seen_in)
+        return reduce(np.matmul, [self.layers[upper - 2].weights for upper in path[1:]])
 
     def __repr__(self) -> str:
-        return (
-            f"Stack({' -> '.join(str(n) for n in (self.sheet.n, *(layer.units for layer in self.layers)))})"
-        )
+        text = str(self.sheet.n)
+        for number, (layer, below) in enumerate(zip(self.layers, self.spec.feeding, strict=True), start=2):
+            text += (f", {len(self.places(below))}" if below < number - 1 else "") + f" -> {layer.units}"
+        return f"Stack({text})"
 
     def _repr_html_(self) -> str:
         return table(

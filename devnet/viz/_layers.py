@@ -106,14 +106,14 @@ def layers(wiring: Wiring, *, shown: int = 5, axes: Panels = None) -> Figure:
 
 @styled
 def stack(noun: Stack, *, shown: int = 4, axes: Panels = None) -> Figure:
-    """Draw all layers of a stack in space, and how some units of the top one reach down to the sheet.
+    """Draw the layers of a stack in space, and how some units of the top one reach down to the sheet.
 
     Lines lead from a unit to each one of its receptive field in the layer below, from those to theirs, and so on. The
     units shown are far apart. What several of them reach has the color of the one to which it is wired most strongly,
     through the layers between. The distance of the layers is not to scale.
 
     Args:
-        noun: A stack.
+        noun: A stack; of one with branches, what feeds its last layer.
         shown: Number of units, 1 to 8.
         axes: An Axes, or None for a new figure.
 
@@ -128,8 +128,9 @@ def stack(noun: Stack, *, shown: int = 4, axes: Panels = None) -> Figure:
     figure, (place,) = panels(axes, 1, size=(0.62 * WIDTH, 1.1 + 1.0 * count))
     top = noun.places(count)
     chosen = np.array(_far(top, top.mean(axis=0), shown))
-    points = {f"layer {number}": noun.places(number) for number in range(1, count + 1)}
-    _draw(place, noun.sheet, points, [layer.weights for layer in noun.layers], chosen)
+    path = noun.path(count)
+    points = {f"layer {number}": noun.places(number) for number in path}
+    _draw(place, noun.sheet, points, [noun.weights(number) for number in path[1:]], chosen)
     return figure
 
 

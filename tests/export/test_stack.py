@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,18 @@ def stack(sheet: Sheet) -> Stack:
     spec = StackSpec(layers={f"l{layer.units}": layer.spec for layer in layers})
     dynamics = next(iter(sheet.model.dynamics.values()))
     return Stack(sheet, spec, dynamics, Key(0), "numba", "exact", "waves", 1, tuple(layers))
+
+
+@pytest.fixture(scope="module")
+def branched(stack: Stack) -> Stack:
+    """The same with a layer of 25 beside the third, and one above that of the sheet's own."""
+    layers, spec = list(stack.layers), dict(stack.spec.layers)
+    for name, m, below in (("beside", 25, 2), ("alone", 9, 1)):
+        weights = RNG.dirichlet(np.ones(len(stack.places(below))), m).T
+        spec[name] = LayerSpec(units=m, min_active=2, below="sheet" if below == 1 else "l36")
+        places = even_places(stack.sheet.scaffold, m)
+        layers.append(Layer(spec[name], places, weights, np.zeros(m), 1.0, np.ones(m, np.int64)))
+    return replace(stack, spec=StackSpec(layers=spec), layers=tuple(layers))
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +99,49 @@ def test_sums_are_those_of_the_stacks_weights(stack: Stack, frames: np.ndarray, 
     for ours, theirs in zip(module.each(torch.tensor(x)), sums(stack, x), strict=True):
         assert ours.numpy() == pytest.approx(theirs, abs=1e-12)
     assert module(torch.tensor(x)).shape == (5, 16)
+
+
+def test_branches_hear_what_feeds_them(branched: Stack, frames: np.ndarray) -> None:
+    x = RNG.random((5, branched.sheet.n))
+    found = stack_to_torch(branched, dtype=torch.float64).each(torch.tensor(x))
+    for number, ours in enumerate(found, start=2):
+        assert ours.numpy() == pytest.approx(x @ branched.weights(number, 1), abs=1e-12)
+    assert [len(ours.T) for ours in found] == [36, 16, 25, 9]
+
+
+def test_branches_in_other_programs(branched: Stack, frames: np.ndarray) -> None:
+    pytest.importorskip("onnx", reason="needs devnet[onnx]")
+    runtime = pytest.importorskip("onnxruntime", reason="needs devnet[onnx]")
+    session = runtime.InferenceSession(
+        to_onnx(branched).SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    found = session.run(["layer_4", "layer_5"], {"cells": frames.astype(np.float32)})
+    for number, ours in zip((4, 5), found, strict=True):
+        assert ours == pytest.approx(frames @ branched.weights(number, 1), abs=1e-4)
+
+
+def test_branches_in_nir_and_snntorch(branched: Stack, frames: np.ndarray) -> None:
+    pytest.importorskip("nir", reason="needs devnet[nir]")
+    graph = to_nir(branched)
+    assert {("spikes_2", "synapses_3"), ("spikes_2", "synapses_4"), ("input", "synapses_5")} <= set(
+        graph.edges
+    )
+    ends = {"output_3": 16, "output_4": 25, "output": 9}
+    assert {
+        name: int(node.output_type["output"][0]) for name, node in graph.nodes.items() if name in ends
+    } == ends
+    pytest.importorskip("snntorch", reason="needs devnet[snn]")
+    spikes = torch.tensor(frames.reshape(6, 5, -1))
+    lower = to_snntorch(branched, dtype=torch.float64)(spikes)
+    alone = to_snntorch(
+        replace(
+            branched,
+            spec=StackSpec(layers={"alone": branched.spec.layers["alone"]}),
+            layers=branched.layers[3:],
+        ),
+        dtype=torch.float64,
+    )(spikes)
+    assert torch.equal(lower[3], alone[0])
 
 
 @pytest.mark.parametrize("layers", ["dense", "sparse"])

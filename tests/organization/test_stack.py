@@ -51,6 +51,22 @@ def test_both_layers_order_themselves_from_an_unordered_start_learning_at_the_sa
     assert lower > 0.6 > 0.3 > upper > 0  # it waits for the lower one
 
 
+def test_branches_order_themselves_and_leave_the_others_as_they_are(sheet, stack):
+    branches = {
+        "wide": LayerSpec(units=49, mature_after=3000, patience=4, below="two"),
+        "beside": LayerSpec(units=36, min_active=8, mature_after=6000, below="sheet"),
+    }
+    found = organize_stack(sheet, SPEC.replace(layers=SPEC.layers | branches), rng=0)
+    for ours, alone in zip(found.layers[:2], stack.layers, strict=True):
+        np.testing.assert_array_equal(ours.weights, alone.weights)
+    assert order(found, 4) > 0.8
+    assert order(found, 5) > 0.85
+    frames = simulate_stack(found, simulate(sheet, "rate_map", steps=2000, rng=5))
+    assert [int(f.cells.max()) < m for f, m in zip(frames[1:], (64, 25, 49, 36), strict=True)] == [True] * 4
+    again = simulate_stack(stack, simulate(sheet, "rate_map", steps=2000, rng=5))
+    np.testing.assert_array_equal(frames[2].cells, again[2].cells)
+
+
 def test_weights_that_do_not_learn_stay_unordered(sheet):
     frozen = organize_stack(sheet, SPEC, rng=0, steps=2000, learn=False)
     assert abs(order(frozen, 2)) < 0.2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
@@ -106,3 +108,28 @@ def test_weights_seen_in_lower_layers_are_products_and_sum_to_one(square_sheet):
 def test_layers_that_do_not_fit_on_each_other_are_refused(square_sheet):
     with pytest.raises(ConfigError, match="9 rows"):
         stack(square_sheet, ((100, 9), (8, 4)))
+
+
+def test_branches_are_seen_through_what_feeds_them_only(square_sheet):
+    chain = stack(square_sheet)
+    wide = Layer(
+        spec=LayerSpec(units=16, below="l9"), positions=even_places(square_sheet.scaffold, 16),
+        weights=np.random.default_rng(1).dirichlet(np.ones(9), 16).T, c=np.zeros(16), maturity=1.0,
+        late_wins=np.ones(16, np.int64),
+    )  # fmt: skip
+    spec = StackSpec(layers=chain.spec.layers | {"wide": wide.spec})
+    assert spec.feeding == (1, 2, 2)
+    found = replace(chain, spec=spec, layers=(*chain.layers, wide))
+    assert (found.path(4), found.path(4, 2), found.path(3)) == ((1, 2, 4), (2, 4), (1, 2, 3))
+    np.testing.assert_allclose(found.weights(4, 1), found.weights(2) @ wide.weights)
+    np.testing.assert_array_equal(found.weights(4), wide.weights)
+    assert repr(found) == "Stack(100 -> 9 -> 4, 9 -> 16)"
+    for seen_in in (3, 0, 7):
+        with pytest.raises(ConfigError, match=r"seen_in: \d .* that feeds layer 4"):
+            found.path(4, seen_in)
+    with pytest.raises(ConfigError, match=r"layers\[2\].weights: .*100 rows"):
+        replace(
+            found, spec=StackSpec(layers=chain.spec.layers | {"wide": LayerSpec(units=16, below="sheet")})
+        )
+    with pytest.raises(ConfigError, match=r"Stack.layers: 2 .* the spec's 3"):
+        replace(found, layers=chain.layers)

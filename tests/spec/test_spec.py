@@ -566,5 +566,17 @@ def test_a_stack_is_a_table_a_layer_and_comes_back_from_toml():
     assert parse_model(dump_model(found)) == found
     with pytest.raises(ConfigError, match=r"stack\.layers\.v1\.winner"):
         parse_model(text + "winner = 3\n")
+    assert found.stack.feeding == (1, 2)
+    branch = (
+        text
+        + '[stack.layers.wide]\nbelow = "lgn"\n[stack.layers.fine]\nbelow = "sheet"\n[stack.layers.top]\n'
+    )
+    assert parse_model(branch).stack.feeding == (1, 2, 2, 1, 5)
+    assert parse_model(dump_model(parse_model(branch))) == parse_model(branch)
+    for below in ("top", "v2"):
+        with pytest.raises(ConfigError, match=r"stack\.layers\.wide\.below: .* before it: sheet, lgn, v1"):
+            parse_model(branch.replace('below = "lgn"', f'below = "{below}"'))
+    with pytest.raises(ConfigError, match=r"stack\.layers\.sheet: .*another name"):
+        parse_model(text.replace("layers.lgn", "layers.sheet"))
     with pytest.raises(ConfigError, match=r"stack\.dynamics"):
         parse_model(text.replace("[stack]\n", '[stack]\ndynamics = "none"\n'))
