@@ -1,4 +1,4 @@
-"""How a layer of a stack is stepped: by the law itself, or by its compiled twin."""
+"""How a layer of a stack is stepped: by the law itself, by its compiled twin, or by Brian2."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from devnet._core.errors import ConfigError, HealthError
+from devnet._core.optional import require
 from devnet.dynamics.layered import LayerState, Stage, layer_step
 from devnet.sheet import Frames
 from devnet.spec import LayerSpec
@@ -119,16 +120,23 @@ def stepper_of(name: Any) -> Stepper:
     """Return the stepper of a backend.
 
     Args:
-        name: ``"numba"`` or ``"reference"``.
+        name: ``"numba"`` or ``"reference"``; with Brian2 installed ``"brian2"`` or ``"brian2-numpy"``.
 
     Returns:
         The stepper.
 
     Raises:
         ConfigError: No such backend for layers.
+        MissingDependencyError: Brian2 is not installed.
     """
+    if name in ("brian2", "brian2-numpy"):
+        require("brian2", extra="brian2")
+        from devnet.backends.brian2_.layers import Brian2Stepper
+
+        return Brian2Stepper("numpy" if name == "brian2-numpy" else None)
     if name not in _STEPPERS:
-        raise ConfigError("backend", name, f"one of {', '.join(map(repr, _STEPPERS))} for a stack")
+        known = ", ".join(map(repr, (*_STEPPERS, "brian2", "brian2-numpy")))
+        raise ConfigError("backend", name, f"one of {known} for a stack")
     return _STEPPERS[name]()
 
 

@@ -185,6 +185,12 @@ def pruned(weights: Float[np.ndarray, "n M"], share: float) -> Float[np.ndarray,
     return kept / kept.sum(axis=0)
 
 
+def strongest(x: Float[np.ndarray, " M"], winners: int, threshold: float) -> Int[np.ndarray, " u"]:
+    """Return the units of the largest x above a threshold, the largest first; ties go to the lowest."""
+    best = np.argsort(-x, kind="stable")[:winners]
+    return best[x[best] > threshold]
+
+
 def layer_step(
     spec: LayerSpec,
     stage: Stage,
@@ -219,9 +225,8 @@ def layer_step(
     if stage.recurrence > 0:
         drive = drive + stage.recurrence / stage.rest * (stage.reach @ layer.fired) - layer.a
     layer.x += (drive - layer.x) / spec.tau_x
-    best = np.argsort(-layer.x, kind="stable")[: stage.winners]
+    best = strongest(layer.x, stage.winners, spec.threshold)
     layer.fired[:] = False
-    best = best[layer.x[best] > spec.threshold]
     layer.fired[best] = True
     layer.a += stage.h * layer.fired - layer.a / spec.tau_a
     r, rate = np.zeros((2, units))

@@ -145,7 +145,7 @@ def organize_stack(
         spec: The layers; None takes those of the sheet's model.
         steps: Number of steps; None takes the spec's.
         rng: Seed as ``as_key`` takes it; all draws are functions of (key, stream, step, cell, draw).
-        backend: ``"numba"``, or ``"reference"``: the same stack, slower.
+        backend: ``"numba"``, or ``"reference"``, ``"brian2"``: the same stack, slower.
         field: ``"exact"`` or ``"fast"``, how the first sheet's coupling is summed.
         threads: Threads for large first sheets with a fast field.
         activity: ``"waves"``, or ``"shuffled"`` for the control in which the steps of the first sheet change places, within
@@ -277,7 +277,7 @@ def simulate_stack(
         stack: The stack; it stays as it is.
         recording: Who fires in the first sheet.
         learn: Whether the layers go on learning on the way.
-        backend: ``"numba"`` or ``"reference"``.
+        backend: ``"numba"``, ``"reference"`` or ``"brian2"``.
 
     Returns:
         Who fires in each layer, the first sheet's own frames in front.

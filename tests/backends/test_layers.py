@@ -88,7 +88,7 @@ def test_a_relative_error_of_a_millionth_in_a_stage_is_found(name):
 
 
 def test_other_backends_are_refused_and_nan_is_named():
-    with pytest.raises(ConfigError, match="'numba', 'reference' for a stack"):
+    with pytest.raises(ConfigError, match="'numba', 'reference', 'brian2', 'brian2-numpy' for a stack"):
         stepper_of("torch")
     state = start()
     state.x[7] = np.nan
