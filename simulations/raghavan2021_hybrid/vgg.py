@@ -14,11 +14,11 @@ def case(effort: Effort) -> Case:
         network=effort.pick("small-cnn", "vgg-11", "vgg-11"),
         images=effort.pick("digits", "cifar10", "cifar10"),
         seeds=effort.pick(1, 1, 5),
-        training=effort.pick(3, 20, 600),
-        steps=effort.pick(2, 10, 300),
-        batch=effort.pick(8, 8, 32),
+        training=effort.pick(3, 20, 150),
+        steps=effort.pick(2, 10, 60),
+        batch=effort.pick(8, 8, 16),
         stored=effort.pick(10, 100, 500),
-        test=effort.pick(20, 100, 2000),
+        test=effort.pick(20, 100, 1000),
     )
 
 
