@@ -50,13 +50,19 @@ def tuned(file: str, section: str, methods: Mapping[str, Mapping[str, T]]) -> di
     Args:
         file: ``__file__`` of a script that stands beside ``tuned.json``.
         section: What they were tuned for.
-        methods: Candidates by name, for each method; its first one is taken where nothing was chosen yet.
+        methods: Candidates by name, for each method.
 
     Returns:
         Candidates by method.
+
+    Raises:
+        ConfigError: Nothing was chosen for a method, or something that is no candidate of it any more.
     """
     held = _read(file).get(section, {})
-    return {m: c[held[m]["chosen"]] if m in held else next(iter(c.values())) for m, c in methods.items()}
+    stale = [m for m, c in methods.items() if held.get(m, {}).get("chosen") not in c]
+    if stale:
+        raise ConfigError(f"tuned.json, {section}", stale, "methods with a choice: run _tuning.py beside it")
+    return {m: c[held[m]["chosen"]] for m, c in methods.items()}
 
 
 def tune(

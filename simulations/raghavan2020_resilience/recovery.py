@@ -26,7 +26,6 @@ CANDIDATES = {
     }
     for count in (*map(str, COUNTS), "all")
 }
-TUNED = tuned(__file__, "recovery", CANDIDATES)
 """Steps and rate of fine-tuning, by number of images."""
 
 
@@ -34,7 +33,8 @@ def run(effort: Effort) -> Found:
     """Damage one dense network a seed; recover it on 1000 and on 200 images with every method."""
     data = images(effort)
     x, x_test = seen(data.x_train), seen(data.x_test)
-    training = effort.pick(dict.fromkeys(TUNED, Training(20)), TUNED, TUNED)
+    chosen = tuned(__file__, "recovery", CANDIDATES)
+    training = effort.pick(dict.fromkeys(chosen, Training(20)), chosen, chosen)
     began = perf_counter()
     scores: dict[str, list[float]] = {}
     rounds = []

@@ -25,7 +25,6 @@ RIVALS = {
     "surgery in blocks + fine-tuning": baselines.obs_pruning,
 }
 CANDIDATES = {name: {f"rate {rate:g}": rate for rate in (6e-3, 3e-3, 1.2e-2)} for name in (PATH, *RIVALS)}
-RATES = tuned(__file__, "lenet", CANDIDATES)
 """First rate of Adam by method."""
 
 
@@ -38,7 +37,7 @@ def sparse(name: str, start: nn.Module, x, y, level: float, steps: int, rate: fl
 
 def run(effort: Effort) -> Found:
     """Sparsify one dense network a seed with every method, and measure the test accuracy."""
-    data = images(effort)
+    data, rates = images(effort), tuned(__file__, "lenet", CANDIDATES)
     x, x_test = seen(data.x_train), seen(data.x_test)
     steps = effort.pick(10, 1000, 1000)
     levels = effort.pick(LEVELS[1:3], LEVELS, LEVELS)
@@ -49,8 +48,8 @@ def run(effort: Effort) -> Found:
         start = dense(data, effort, seed)
         whole.append(100 * accuracy(start, x_test, data.y_test))
         for level in levels:
-            for name in RATES if level > LEVELS[0] else (PATH,):
-                module = sparse(name, start, x, data.y_train, level, steps, RATES[name], seed)
+            for name in rates if level > LEVELS[0] else (PATH,):
+                module = sparse(name, start, x, data.y_train, level, steps, rates[name], seed)
                 mine = scores.setdefault(name, {}).setdefault(level, [])
                 mine.append(100 * accuracy(module, x_test, data.y_test))
     seconds = perf_counter() - began

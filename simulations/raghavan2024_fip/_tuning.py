@@ -1,4 +1,4 @@
-"""Chooses strength and rate of every continual method on 10 000 held-out training images: run it.
+"""Chooses strength and rate of every method on 10 000 held-out training images: run it.
 
 Permuted MNIST is tuned on 3000 training images, a twentieth of its steps, and two datasets on 300 steps each, both with
 one seed.
@@ -7,14 +7,17 @@ one seed.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
+import ensemble
 import permuted_mnist
 import split_mnist
+import torch
 import two_datasets
 
 from devnet.data import load_images
 from devnet.study.tuning import SEEDS, held_out, tune
+from devnet.tasks.ensemble import calibration_error, mean_probabilities
 
 if __name__ == "__main__":
     images = held_out(load_images("mnist"))
@@ -41,3 +44,13 @@ if __name__ == "__main__":
         return float(two_datasets.score(sets, name, candidate, seed, 300, 500, 5000).mean())
 
     tune(__file__, "two_datasets", two_datasets.CANDIDATES, two, SEEDS[:1])
+
+    x_held, y_held = (torch.from_numpy(part.copy()) for part in (images.x_test, images.y_test))
+    first = cache(lambda seed: ensemble.trained(images, 3750, (seed, 0)))
+
+    def sure(name: str, plan: dict[str, float], seed: int) -> float:
+        """Return accuracy less calibration error, %."""
+        p = mean_probabilities(ensemble.collected(images, first(seed), plan, 3750, seed), x_held)
+        return ensemble.right(p, y_held) - 100 * calibration_error(p, y_held)
+
+    tune(__file__, "ensemble", ensemble.CANDIDATES, sure)

@@ -7,63 +7,69 @@ from time import perf_counter
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor, nn
 
-from devnet.data import load_images
+from devnet.data import ImageSet, load_images
 from devnet.study.claims import Answer
 from devnet.study.figure import Effort, Found, main
+from devnet.study.tuning import tuned
 from devnet.tasks import train_classifier
 from devnet.tasks.ensemble import calibration_error, diversify, mean_probabilities, perturbed
 from devnet.tasks.models import build
 from devnet.viz.style import OURS, PATCHES, THEIRS, styled
 
-COUNT, RADIUS, SHARE = 10, 0.1, 0.5
+COUNT = 10
+ATTACK = {"radius": 0.1, "steps": 10, "bounds": (0.0, 1.0)}
+"""How ensembles are attacked."""
+CANDIDATES = {
+    "path": {
+        f"share {share:g}, radius {radius:g}": {"share": share, "radius": radius}
+        for share in (0.1, 0.25)
+        for radius in (0.05, 0.1)
+    },
+    "snapshots": {f"rate {rate:g}": {"rate": rate, "share": 0.0} for rate in (3e-3, 1e-3, 2e-3, 6e-3)},
+}
+
+
+def trained(images: ImageSet, length: int, rng: tuple[int, int]) -> nn.Module:
+    """Return one network, trained for so many steps."""
+    start = build("lenet-300-100", images.image_shape, images.classes, rng=rng)
+    return train_classifier(start, images.x_train, images.y_train, steps=length, rng=rng)
+
+
+def collected(images: ImageSet, first: nn.Module, plan: dict, length: int, seed: int) -> list[nn.Module]:
+    """Return networks behind a first one that cost together as much as it; a changed example costs two passes."""
+    steps = round(length / COUNT / (1 + plan["share"]))
+    return diversify(
+        first, images.x_train, images.y_train, count=COUNT, steps=steps, bounds=(0.0, 1.0), rng=seed, **plan
+    )
+
+
+def right(p: Tensor, y: Tensor) -> float:
+    """Return the accuracy, %."""
+    return 100 * float((p.argmax(1) == y[: len(p)]).float().mean())
 
 
 def run(effort: Effort) -> Found:
     """Train; collect by path, by snapshots and independently; measure accuracy, calibration, attacks."""
     torch.set_num_threads(1)
     images = load_images(effort.pick("digits", "mnist", "mnist"))
-    x, y = images.x_train, images.y_train
     x_test, y_test = torch.from_numpy(images.x_test.copy()), torch.from_numpy(images.y_test.copy())
-    few = effort.pick(50, 500, 2000)
-    length = effort.pick(20, 600, 3750)
-    # The path's share of the cost is one training more; a changed example costs two passes.
-    steps, short = round(length / COUNT / (1 + SHARE)), round(length / COUNT)
+    few, length = effort.pick(50, 500, 2000), effort.pick(20, 600, 3750)
+    chosen = tuned(__file__, "ensemble", CANDIDATES)
     began = perf_counter()
     scores: dict[str, list[list[float]]] = {}
     for seed in range(effort.pick(1, 1, 5)):
-
-        def trained(number: int, seed: int = seed):
-            start = build("lenet-300-100", images.image_shape, images.classes, rng=(seed, number))
-            return train_classifier(start, x, y, steps=length, rng=(seed, number))
-
-        independent = [trained(number) for number in range(COUNT)]
-        first = independent[0]
-        ensembles = {
-            "path": diversify(
-                first, x, y, count=COUNT, steps=steps, radius=RADIUS, share=SHARE, bounds=(0.0, 1.0), rng=seed
-            ),
-            "snapshots": diversify(first, x, y, count=COUNT, steps=short, share=0.0, rng=seed),
-            "independent": independent,
-            "one network": [first],
-        }
-        surrogate = trained(COUNT)
-        carried = perturbed(surrogate, x_test[:few], y_test[:few], RADIUS, steps=10, bounds=(0.0, 1.0))
-        for name, members in ensembles.items():
+        independent = [trained(images, length, (seed, number)) for number in range(COUNT)]
+        first, surrogate = independent[0], trained(images, length, (seed, COUNT))
+        ensembles = {name: collected(images, first, plan, length, seed) for name, plan in chosen.items()}
+        carried = perturbed(surrogate, x_test[:few], y_test[:few], **ATTACK)
+        for name, members in (ensembles | {"independent": independent, "one network": [first]}).items():
             p = mean_probabilities(members, x_test)
-            direct = perturbed(members, x_test[:few], y_test[:few], RADIUS, steps=10, bounds=(0.0, 1.0))
-
-            def right(p, y=y_test) -> float:
-                return 100 * float((p.argmax(1) == y[: len(p)]).float().mean())
-
-            scores.setdefault(name, []).append(
-                [
-                    right(p),
-                    100 * calibration_error(p, y_test),
-                    right(mean_probabilities(members, carried)),
-                    right(mean_probabilities(members, direct)),
-                ]
-            )
+            direct = perturbed(members, x_test[:few], y_test[:few], **ATTACK)
+            numbers = [right(p, y_test), 100 * calibration_error(p, y_test)]
+            numbers += [right(mean_probabilities(members, moved), y_test) for moved in (carried, direct)]
+            scores.setdefault(name, []).append(numbers)
     seconds = perf_counter() - began
     got = {name: np.array(v).T for name, v in scores.items()}
     values = {

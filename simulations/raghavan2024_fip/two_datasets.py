@@ -89,7 +89,7 @@ def run(effort: Effort) -> Found:
     sizes = effort.pick((4, 20, 100), (300, 500, 5000), (2000, 500, 10_000))
     began = perf_counter()
     scores = {
-        name: [score(sets, name, method, seed, *sizes) for seed in range(effort.pick(1, 1, 10))]
+        name: [score(sets, name, method, seed, *sizes) for seed in range(effort.pick(1, 1, 5))]
         for name, method in tuned(__file__, "two_datasets", CANDIDATES).items()
     }
     seconds = perf_counter() - began

@@ -26,12 +26,15 @@ def test_held_out_images_are_training_images_that_are_not_trained_on():
 
 def test_the_best_mean_over_seeds_is_kept_with_its_scores_and_used(tmp_path):
     script = str(tmp_path / "script.py")
-    assert tuned(script, "digits", METHODS) == {"ours": 1.0, "theirs": 2.0}, "nothing chosen: the first"
+    with pytest.raises(ConfigError, match=r"tuned.json, digits: .*_tuning.py"):
+        tuned(script, "digits", METHODS)
     tune(script, "digits", METHODS, lambda method, value, seed: value + seed, seeds=(0, 1))
     assert tuned(script, "digits", METHODS) == {"ours": 2.0, "theirs": 2.0}
     held = json.loads((tmp_path / "tuned.json").read_text("utf-8"))["digits"]
     assert held["ours"] == {"chosen": "high", "scores": {"low": [1.0, 2.0], "high": [2.0, 3.0]}}
     assert held["theirs"]["chosen"] == "a", "the first of equals"
+    with pytest.raises(ConfigError, match="theirs"):
+        tuned(script, "digits", METHODS | {"theirs": {"b": 2.0, "c": 1.0}})
 
 
 def test_a_tuning_that_was_stopped_goes_on(tmp_path):
