@@ -36,6 +36,13 @@ Kept = Annotated[
         help="Folder in which the walk is kept: stopped or killed, it goes on when the same command is given again.",
     ),
 ]
+Shard = Annotated[
+    bool,
+    typer.Option(
+        "--shard",
+        help="Cut the weights among 1, 2, 4 or 8 processes of torchrun, for a network that does not fit one device.",
+    ),
+]
 
 
 def _walk(
@@ -48,6 +55,7 @@ def _walk(
     factory: Factory = None,
     checkpoint: Kept = None,
     every: Every = 60.0,
+    shard: Shard = False,
 ) -> None:
     """Check that the targets can be written, work in as many processes as there are, and say how it went.
 
@@ -61,6 +69,7 @@ def _walk(
         factory: What makes the module, or None.
         checkpoint: Folder in which the walk is kept, or None.
         every: Seconds between two checkpoints.
+        shard: Whether the weights are cut among the processes.
     """
     writable(out, network_out)
     with ExitStack() as stack:
@@ -69,7 +78,7 @@ def _walk(
         from devnet.fip import leads, torchrun
         from devnet.study import path_files
 
-        stack.enter_context(torchrun())
+        stack.enter_context(torchrun(sharded=shard))
         job = path_files.Job(network, out, images, factory, network_out, seed, checkpoint, every)
         told = work(path_files, job)
         if leads():
@@ -78,9 +87,11 @@ def _walk(
 
 def _command(work: Callable[..., str]) -> Callable[..., str]:
     """Make a command of what is done: its options are those of ``_walk`` and its own."""
-    shared = list(signature(_walk, eval_str=True).parameters.values())[1:]
-    if work.__name__ == "connect":  # a curve is bent all at once
-        shared = [p for p in shared if p.name not in {"checkpoint", "every"}]
+    without = {
+        "connect": {"checkpoint", "every", "shard"},  # a curve is bent all at once
+        "recover": {"shard"},  # a Gauss-Newton round needs the whole vector
+    }.get(work.__name__, set())
+    shared = [p for p in signature(_walk, eval_str=True).parameters.values() if p.name not in without][1:]
     own = list(signature(work, eval_str=True).parameters.values())[2:]
 
     def command(**given: Any) -> None:

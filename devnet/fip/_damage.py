@@ -258,7 +258,7 @@ class Damage(Objective):
 
     def value_and_grad(self, walk: Walk) -> tuple[Tensor, Tensor]:
         """Return half the squared norm of the cut weights, which is 0 all along the path, and its gradient."""
-        return off_mask_energy(walk.weights, walk.mask)
+        return off_mask_energy(walk, walk.mask)
 
     def constrain(self, walk: Walk) -> None:
         """Hold the cut weights at zero."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
-import torch
 from torch import Tensor
 
 from devnet.fip._checks import whole, within
+from devnet.fip._network import seeded
 from devnet.fip._walk import Walk
 
 
@@ -20,9 +20,11 @@ class Direction(ABC):
     Attributes:
         penalty: Multiple of the objective that is descended beside the functional distance; 0 leaves the objective to
             its proximal map.
+        by_shards: Whether it works where a process holds only a part of every vector.
     """
 
     penalty: float = 0.0
+    by_shards: ClassVar[bool] = False
 
     @abstractmethod
     def propose(self, walk: Walk) -> Tensor:
@@ -55,6 +57,7 @@ class PenalizedGradient(Direction):
 
     batch: int = 128
     penalty: float = 0.0
+    by_shards = True
 
     def __post_init__(self) -> None:
         whole("direction.batch", self.batch)
@@ -64,17 +67,17 @@ class PenalizedGradient(Direction):
         """Return the negative gradient on the mini-batch of this step."""
         if "gradient" not in walk.scratch:
             batches = walk.reference.batches("batches", self.batch)
-            walk.scratch["gradient"] = batches, torch.empty_like(walk.weights)
+            walk.scratch["gradient"] = batches, walk.weights.new_empty(len(walk.weights) + 1)
         batches, vector = walk.scratch["gradient"]
         inputs, outputs = walk.reference.take(batches[walk.step])
 
-        def part(rows: slice, out: Tensor | None) -> Tensor:
+        def descent(rows: slice) -> Tensor:
             live = walk.network(inputs[rows])
             # The seed of the backward pass in closed form: minus the derivative of the mean divergence.
             seed = walk.metric.residual(live.detach(), outputs[rows]).div_(-len(inputs))
-            return walk.network.gradient(live, seed, out=out)
+            return seeded(live, seed)
 
-        direction = walk.network.summed(len(inputs), part, vector)
+        direction = walk.network.slope(len(inputs), descent, vector)[1]
         if self.penalty:
             direction.sub_(walk.objective.value_and_grad(walk)[1], alpha=self.penalty)
         return direction

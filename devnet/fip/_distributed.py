@@ -32,10 +32,13 @@ class Team:
     Attributes:
         rank: Number of this process, from 0.
         size: Number of processes.
+        sharded: Whether the weights of a path are cut among them (see ``Lent``).
+        device: Where they exchange numbers.
     """
 
-    def __init__(self) -> None:
-        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+    def __init__(self, sharded: bool) -> None:
+        self.rank, self.size, self.sharded = dist.get_rank(), dist.get_world_size(), sharded
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
 
     def shares(self, count: int) -> bool:
         """Say whether so many examples are shared; of few, every process does all."""
@@ -72,7 +75,7 @@ class Team:
         Returns:
             ``[count, ...]``.
         """
-        bounds = _pieces(count)
+        bounds = pieces(count)
         most = max(last - first for first, last in bounds)
 
         def padded(first: int, last: int) -> Tensor:
@@ -86,20 +89,23 @@ class Team:
 
     def _round(self, count: int, run: Callable[[int, int], Tensor]) -> Generator[Tensor]:
         """Yield what all micro-batches gave, in order; at most ``size`` of them are held at a time."""
-        bounds, mine = _pieces(count), torch.empty(0)
+        bounds, mine = pieces(count), torch.empty(0)
         for start in range(0, PIECES, self.size):
             if start + self.rank < PIECES:
                 mine = run(*bounds[start + self.rank]).contiguous()
-            if self.size == 1:
-                yield mine
-                continue
-            parts = [torch.empty_like(mine) for _ in range(self.size)]
-            dist.all_gather(parts, mine)
-            yield from parts[: PIECES - start]
+            yield from self.gathered(mine)[: PIECES - start]
+
+    def gathered(self, mine: Tensor) -> list[Tensor]:
+        """Return what every process has, in their order; all tensors are of one shape."""
+        if self.size == 1:
+            return [mine]
+        parts = [torch.empty_like(mine) for _ in range(self.size)]
+        dist.all_gather(parts, mine)
+        return parts
 
     def any(self, flag: bool) -> bool:
         """Say on every process whether the flag is set on one of them."""
-        told = torch.tensor(float(flag), device=_device())
+        told = torch.tensor(float(flag), device=self.device)
         dist.all_reduce(told, dist.ReduceOp.MAX)
         return bool(told)
 
@@ -114,7 +120,7 @@ class Team:
             HealthError: They do not: their machines or libraries differ.
         """
         digest = list(bytes.fromhex(fingerprint(*values)))
-        mine = torch.tensor(digest, dtype=torch.float32, device=_device())
+        mine = torch.tensor(digest, dtype=torch.float32, device=self.device)
         most, least = mine.clone(), mine.clone()
         dist.all_reduce(most, dist.ReduceOp.MAX)
         dist.all_reduce(least, dist.ReduceOp.MIN)
@@ -169,28 +175,43 @@ def leads() -> bool:
     return _team is None or _team.rank == 0
 
 
-def device() -> torch.device:
-    """Return where this process shall walk: in a team its own GPU, where there is one; else the CPU."""
+def place() -> torch.device:
+    """Return where this process walks: in a team its own GPU, where there is one; else the CPU."""
     shared = _team is not None and torch.cuda.is_available()
     return torch.device("cuda", int(os.environ["LOCAL_RANK"])) if shared else torch.device("cpu")
 
 
+def device() -> torch.device:
+    """Return where a module shall lie that is to walk: where it walks, or on the CPU if each process takes a part."""
+    return torch.device("cpu") if _team is not None and _team.sharded else place()
+
+
 @contextmanager
-def torchrun() -> Generator[Team | None]:
+def torchrun(sharded: bool = False) -> Generator[Team | None]:
     """Join the processes that ``torchrun`` started, while the block runs; without it do nothing.
+
+    Args:
+        sharded: Cut the weights of paths among the processes, for networks that do not fit one device: each holds
+            its part of weights, gradient, moments and masks, and parameters are put together while they are needed.
 
     Yields:
         The team, or None.
 
     Raises:
-        ConfigError: There are more processes than micro-batches.
+        ConfigError: There are more processes than micro-batches, or weights are to be cut and the processes do not
+            divide them, or there are none.
     """
     global _team  # noqa: PLW0603  # as PyTorch's default group is one a process
     if not dist.is_available() or not dist.is_torchelastic_launched():
+        if sharded:
+            raise ConfigError("shard", "a process alone", "processes that torchrun started")
         yield None
         return
-    if int(os.environ["WORLD_SIZE"]) > PIECES:
-        raise ConfigError("torchrun", os.environ["WORLD_SIZE"], f"at most {PIECES} processes")
+    size = int(os.environ["WORLD_SIZE"])
+    if size > PIECES:
+        raise ConfigError("torchrun", size, f"at most {PIECES} processes")
+    if sharded and PIECES % size:
+        raise ConfigError("torchrun", size, "1, 2, 4 or 8 processes where weights are cut among them")
     threads = torch.get_num_threads()
     torch.set_num_threads(
         1
@@ -198,7 +219,7 @@ def torchrun() -> Generator[Team | None]:
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
-    _team = Team()
+    _team = Team(sharded)
     try:
         yield _team
     finally:
@@ -207,9 +228,6 @@ def torchrun() -> Generator[Team | None]:
         torch.set_num_threads(threads)
 
 
-def _pieces(count: int) -> list[tuple[int, int]]:
+def pieces(count: int) -> list[tuple[int, int]]:
+    """Return first and last of each micro-batch of so many examples."""
     return [(count * k // PIECES, count * (k + 1) // PIECES) for k in range(PIECES)]
-
-
-def _device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"

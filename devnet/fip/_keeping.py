@@ -63,11 +63,14 @@ class Keeper:
 
     def _identity(self) -> dict[str, Any]:
         problem, walk = self._problem, self._walk
+        shard, start = walk.network.layout.shard, as_delta(walk.start)
+        if shard is not None:  # the same whatever the number of processes
+            start = shard.sums(walk.start).cpu().numpy()
         parts = (problem.metric, problem.objective, problem.direction, problem.step)
         return {
             "verb": "traverse",
             "key": str(walk.key.value),
-            "start": fingerprint(as_delta(walk.start)),
+            "start": fingerprint(start),
             "steps": walk.steps,
             "problem": [type(part).__name__ for part in parts],
         }

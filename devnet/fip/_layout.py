@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from devnet._core.errors import ConfigError
+from devnet.fip._shard import Shard
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,14 @@ class Layout:
         names: Qualified parameter names, as in ``module.named_parameters()``.
         shapes: Shape of each.
         counted: Which of them count as weights when sparsity is measured or asked for.
+        shard: Which entries of the flat vector this process holds, where it is cut among several; None means all.
+            Vectors that the methods below take or return are of these entries.
     """
 
     names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
     counted: tuple[bool, ...]
+    shard: Shard | None = field(default=None, compare=False)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -36,6 +41,11 @@ class Layout:
     def size(self) -> int:
         """Length of the flat vector."""
         return sum(self.sizes)
+
+    @property
+    def places(self) -> list[tuple[int, int]]:
+        """First entry of each parameter, and one after its last."""
+        return list(pairwise(accumulate(self.sizes, initial=0)))
 
     def split(self, flat: Tensor) -> dict[str, Tensor]:
         """Return views of a flat vector under the names and shapes of the parameters.
@@ -63,8 +73,25 @@ class Layout:
 
     def counted_mask(self, device: torch.device | str = "cpu") -> Tensor:
         """Return a bool vector that is True on entries which count as weights."""
-        counts = torch.tensor(self.sizes, device=device)
-        return torch.tensor(self.counted, device=device).repeat_interleave(counts)
+        if self.shard is None:
+            counts = torch.tensor(self.sizes, device=device)
+            return torch.tensor(self.counted, device=device).repeat_interleave(counts)
+        mask = torch.empty(self.shard.last - self.shard.first, dtype=torch.bool, device=device)
+        for place, counts in zip(self.places, self.counted, strict=True):
+            mask[self.shard.own(*place)[0]] = counts
+        return mask
+
+    def dot(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return the inner product of two flat vectors."""
+        return a.dot(b) if self.shard is None else self.shard.dot(a, b)
+
+    def norm(self, v: Tensor) -> Tensor:
+        """Return the Euclidean length of a flat vector."""
+        return v.norm() if self.shard is None else self.shard.norm(v)
+
+    def count(self, flags: Tensor) -> int:
+        """Return how many entries of a flat bool vector are True."""
+        return int(flags.sum()) if self.shard is None else self.shard.count(flags)
 
     def metadata(self) -> dict[str, Any]:
         """Return the layout as plain JSON types."""

@@ -24,7 +24,7 @@ from devnet._core.random import Stream
 from devnet.fip._checks import within
 from devnet.fip._inputs import Batch
 from devnet.fip._linear import Linearization
-from devnet.fip._network import Network
+from devnet.fip._network import Network, seeded
 
 
 class Metric(ABC):
@@ -92,7 +92,11 @@ class LocalMetric:
         self._count = len(inputs)
         self.weights: Tensor = network.weights.detach().clone()
         self._kept: dict[tuple[int, int], Linearization] = {}
-        self.outputs: Tensor = network.joined(self._count, lambda rows: self._linear(rows).outputs)
+        self.outputs: Tensor = (
+            network.outputs(inputs)
+            if network.layout.shard is not None
+            else network.joined(self._count, lambda rows: self._linear(rows).outputs)
+        )
 
     def _linear(self, rows: slice) -> Linearization:
         """Return the linearization on some of the inputs; it is kept unless memory was short."""
@@ -109,7 +113,14 @@ class LocalMetric:
         return self.network.joined(self._count, lambda rows: self._linear(rows).mv(v))
 
     def jacobian_rmv(self, u: Tensor) -> Tensor:
-        """Return ``J^T u``: output vectors pulled back to the weights, ``[P]``."""
+        """Return ``J^T u``: output vectors pulled back to the weights, ``[P]``.
+
+        Where weights are cut among processes the network is asked anew, and must stand where it stood.
+        """
+        if self.network.layout.shard is not None:
+            return self.network.slope(
+                self._count, lambda rows: seeded(self.network(self.inputs[rows]), u[rows])
+            )[1]
         return self.network.summed(self._count, lambda rows, _: self._linear(rows).rmv(u[rows]))
 
     def mv(self, v: Tensor) -> Tensor:

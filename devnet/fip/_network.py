@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import copy
+import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import torch
@@ -12,9 +16,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from devnet._core.errors import ConfigError, ResourceError
-from devnet.fip._distributed import team
+from devnet.fip._distributed import PIECES, Team, team
 from devnet.fip._inputs import Batch, arguments, call
 from devnet.fip._layout import Layout, layout_of
+from devnet.fip._lent import Lent
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 T = TypeVar("T")
@@ -40,6 +45,17 @@ def seeded(outputs: Tensor, seed: Tensor) -> Tensor:
 def _is_out_of_memory(error: RuntimeError) -> bool:
     """Return whether PyTorch failed for want of memory; its allocator on the CPU has no type for that."""
     return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+
+
+@contextmanager
+def _in_parts() -> Generator[None]:
+    """Say what helps where memory ends: processes that put parameters together cannot halve a micro-batch alone."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise ResourceError(f"a micro-batch does not fit; take fewer examples a step: {error}") from error
 
 
 def _refuse_unsteady(module: nn.Module) -> None:
@@ -77,6 +93,10 @@ class Network:
         precision: Type in which autocast lets the module compute, or None for its own. Weights, outputs and gradients
             keep theirs.
         micro_batch: Examples that are known not to be too many for a forward and backward pass.
+
+    Given processes among which its weights are cut, a process holds its part of the vector, and ``module`` borrows
+    parameters while it computes (see ``Lent``): all processes must ask it together. Of what follows, only calls,
+    ``outputs`` and ``slope`` work there.
     """
 
     def __init__(
@@ -85,15 +105,20 @@ class Network:
         parameters: Sequence[str] | None = None,
         counted: Sequence[str] | None = None,
         precision: torch.dtype | None = None,
+        mates: Team | None = None,
     ) -> None:
         if not isinstance(module, nn.Module):
             raise ConfigError("module", type(module).__name__, "a torch.nn.Module")
         self.layout: Layout = layout_of(module, parameters, counted)
-        self.module = copy.deepcopy(module).eval()
-        _refuse_unsteady(self.module)
         self.micro_batch: int = sys.maxsize
         self.precision = precision
         self._moving: list[Tensor] = []
+        self._lent = None if mates is None else Lent(module, self.layout, mates)
+        self.module = (copy.deepcopy(module) if self._lent is None else self._lent.module).eval()
+        _refuse_unsteady(self.module)
+        if self._lent is not None:
+            self.layout, self.weights = replace(self.layout, shard=self._lent.shard), self._lent.weights
+            return
         mine = dict(self.module.named_parameters())
         self.weights = self.layout.join({n: p.detach() for n, p in mine.items()})
         views = self.layout.split(self.weights)
@@ -106,7 +131,7 @@ class Network:
 
     def __call__(self, inputs: Batch) -> Tensor:
         """Return the outputs at the present weights, ``[N, ..., C]``."""
-        with self._autocast():
+        with self._autocast(), nullcontext() if self._lent is None else self._lent.saving():
             return self._own(call(self.module, inputs))
 
     def _autocast(self) -> torch.autocast:
@@ -190,7 +215,13 @@ class Network:
         """Return what a run returns for all examples, a row an example; shared with a team; see ``parts``."""
 
         def piece(first: int, last: int) -> Tensor:
-            return torch.cat(self.parts(last - first, run, most, first))
+            if self._lent is None:
+                return torch.cat(self.parts(last - first, run, most, first))
+            # Parameters are put together in each run: as many on every process.
+            runs = math.ceil(math.ceil(count / PIECES) / most)
+            ends = [first + (last - first) * k // runs for k in range(runs + 1)]
+            with _in_parts():
+                return torch.cat([run(slice(a, b)) for a, b in pairwise(ends)])
 
         mates = team()
         return piece(0, count) if mates is None or not mates.shares(count) else mates.joined(count, piece)
@@ -226,6 +257,32 @@ class Network:
             return piece(0, count, out)
         return mates.summed(count, piece, out)
 
+    def slope(
+        self, count: int, scalar: Callable[[slice], Tensor], out: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the sum over micro-batches of a differentiable scalar, and its gradient; shared with a team.
+
+        Args:
+            count: Number of examples.
+            scalar: Called with ``slice(first, last)``; returns a scalar that depends on outputs of ``self``.
+            out: Vector to fill, one entry longer than the weights, or None for a new one.
+
+        Returns:
+            Scalar, and vector ``[P]``; parts of ``out``.
+        """
+
+        def part(rows: slice, out: Tensor | None) -> Tensor:
+            with torch.enable_grad():
+                value = scalar(rows)
+            # One vector: both are summed alike.
+            return torch.cat([*self._pulled(value), value.detach().reshape(1).to(self.weights)], out=out)
+
+        if self._lent is not None:
+            with torch.enable_grad(), _in_parts():
+                return self._lent.slope(count, scalar, out)
+        both = self.summed(count, part, out)
+        return both[-1], both[:-1]
+
     def gradient(self, outputs: Tensor, seed: Tensor | None = None, out: Tensor | None = None) -> Tensor:
         """Return ``J^T seed``: a gradient with respect to the flat weights.
 
@@ -237,6 +294,9 @@ class Network:
         Returns:
             Vector ``[P]``; zero where the outputs do not depend on a weight.
         """
-        scalar = outputs if seed is None else seeded(outputs, seed)
+        return torch.cat(self._pulled(outputs if seed is None else seeded(outputs, seed)), out=out)
+
+    def _pulled(self, scalar: Tensor) -> list[Tensor]:
+        """Return the gradient of a scalar, a vector a parameter."""
         pieces = torch.autograd.grad(scalar, self._moving, allow_unused=True, materialize_grads=True)
-        return torch.cat([g.reshape(-1) for g in pieces], out=out)
+        return [g.reshape(-1) for g in pieces]

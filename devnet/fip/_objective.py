@@ -24,6 +24,11 @@ class Objective(ABC):
         """Whether it acts through its gradient alone, so that a direction without a penalty would never reach it."""
         return False
 
+    @property
+    def by_shards(self) -> bool:
+        """Whether it works where a process holds only a part of every vector."""
+        return False
+
     def begin(self, walk: Walk) -> None:  # noqa: B027  (a hook)
         """Prepare the walk before its first way-point; by default nothing.
 
@@ -52,18 +57,18 @@ class Objective(ABC):
         """Make the goal hold exactly at the end of the path, where it is a constraint; by default nothing."""
 
 
-def off_mask_energy(weights: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+def off_mask_energy(walk: Walk, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     r"""Return :math:`\frac12 \|w_{off}\|^2` and its gradient :math:`w_{off}`, the part of the weights off a mask.
 
     Args:
-        weights: Vector ``[P]``.
+        walk: The walk.
         mask: True where weights may stay; None means everywhere.
 
     Returns:
         Scalar and vector.
     """
-    off = torch.zeros_like(weights) if mask is None else weights * ~mask
-    return 0.5 * off.dot(off), off
+    off = torch.zeros_like(walk.weights) if mask is None else walk.weights * ~mask
+    return 0.5 * walk.network.layout.dot(off, off), off
 
 
 def zero_off_mask(weights: Tensor, mask: Tensor) -> None:
@@ -74,6 +79,11 @@ def zero_off_mask(weights: Tensor, mask: Tensor) -> None:
 @final
 class Stay(Objective):
     """No secondary goal: the path only reduces the functional distance."""
+
+    @property
+    def by_shards(self) -> bool:
+        """True."""
+        return True
 
     def value_and_grad(self, walk: Walk) -> tuple[Tensor, Tensor]:
         """Return 0 and the zero vector."""

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
@@ -18,7 +18,13 @@ from devnet.fip._saliency import threshold
 
 
 class Pattern(ABC):
-    """A rule that turns scores and a sparsity into a mask."""
+    """A rule that turns scores and a sparsity into a mask.
+
+    Attributes:
+        by_shards: Whether it works where a process holds only a part of every vector.
+    """
+
+    by_shards: ClassVar[bool] = False
 
     @abstractmethod
     def plane(self, layout: Layout, score: Tensor, sparsity: float) -> Tensor:
@@ -46,6 +52,8 @@ class Pattern(ABC):
 class Global(Pattern):
     """All counted weights compete with each other."""
 
+    by_shards = True
+
     def plane(self, layout: Layout, score: Tensor, sparsity: float) -> Tensor:
         """Cut the smallest scores; those equal to the last one to go leave with it, so the target is reached."""
         counted = layout.counted_mask(score.device)
@@ -53,7 +61,7 @@ class Global(Pattern):
         if cut == 0:
             return torch.ones_like(counted)
         score = torch.where(counted, score, math.inf)
-        return score > threshold(score, cut)
+        return score > (threshold if layout.shard is None else layout.shard.threshold)(score, cut)
 
 
 @final

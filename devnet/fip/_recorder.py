@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, final
 
 import numpy as np
@@ -37,27 +38,27 @@ class Recorder:
 
     def keep(self) -> float:
         """Keep the live weights as a way-point and return their functional distance."""
-        walk = self._walk
+        walk, layout = self._walk, self._walk.network.layout
         delta = walk.weights - walk.start
         # A way-point is start + delta as the machine rounds it. The walk goes on from exactly there, so that a
         # network loaded from the path is the network that was walked through. -0.0 becomes +0.0 on the way.
         torch.add(walk.start, delta, out=walk.weights)
         distance = self.distance()
         if (mates := team()) is not None:
-            mates.agree(f"step {walk.step}", as_delta(delta))
+            mates.agree(f"step {walk.step}", as_delta(delta) if layout.shard is None else distance)
         if not math.isfinite(distance):
             raise HealthError(
                 f"step {walk.step}: the functional distance is {distance}; "
                 "take smaller steps (a lower rate, more damping)"
             )
-        weights = walk.weights[self._counted]
+        counted = sum(n for n, c in zip(layout.sizes, layout.counted, strict=True) if c)
         for name, value in {
             "steps": walk.step,
             "deltas": as_delta(delta),
             "distance": distance,
             "objective": float(walk.objective.value_and_grad(walk)[0]),
-            "weight_distance": float(delta.norm()),
-            "sparsity": float((weights == 0).sum()) / len(weights),
+            "weight_distance": float(layout.norm(delta)),
+            "sparsity": layout.count((walk.weights == 0) & self._counted) / counted,
         }.items():
             self.rows[name].append(value)
         return distance
@@ -76,11 +77,14 @@ class Recorder:
     def path(self, module: nn.Module, stop: Stop, state: WalkState | None) -> Path:
         """Return what was kept as a path from a module, which it takes over."""
         rows, walk = self.rows, self._walk
+        deltas, layout = rows["deltas"], walk.network.layout
+        if (shard := layout.shard) is not None:
+            deltas = [shard.fetch(torch.tensor(row), 0, layout.size).numpy() for row in deltas]
         return Path(
             base=module,
-            layout=walk.network.layout,
+            layout=replace(layout, shard=None),
             steps=np.array(rows["steps"], dtype=np.int64),
-            deltas=np.stack(rows["deltas"]),
+            deltas=np.stack(deltas),
             **{name: np.array(rows[name]) for name in SERIES},
             stop=stop,
             key=walk.key.value,

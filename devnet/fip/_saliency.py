@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 import torch
@@ -16,7 +16,13 @@ from devnet.fip._walk import Walk
 
 
 class Saliency(ABC):
-    """A score for each weight; the smallest leave first."""
+    """A score for each weight; the smallest leave first.
+
+    Attributes:
+        by_shards: Whether it works where a process holds only a part of every vector.
+    """
+
+    by_shards: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, walk: Walk) -> Tensor:
@@ -45,6 +51,8 @@ def threshold(score: Tensor, cut: int) -> Tensor:
 class Magnitude(Saliency):
     """The squared weight, :math:`w^2`."""
 
+    by_shards = True
+
     def __call__(self, walk: Walk) -> Tensor:
         """Return the squared weights."""
         return walk.weights.square()
@@ -72,6 +80,7 @@ class MetricSaliency(Saliency):
     probes: int = 1
     every: int = 1
     decay: float = 0.8
+    by_shards = True
 
     def __post_init__(self) -> None:
         within("saliency.floor", self.floor, 0.0, math.inf)

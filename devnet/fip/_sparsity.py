@@ -49,6 +49,11 @@ class Sparsity(Objective):
         if not isinstance(self.pattern, Pattern):
             raise ConfigError("objective.pattern", self.pattern, "a Pattern of devnet.fip")
 
+    @property
+    def by_shards(self) -> bool:
+        """Whether saliency and pattern do."""
+        return self.saliency.by_shards and self.pattern.by_shards
+
     def _tau(self, walk: Walk) -> float:
         """Return how far the plane has come, 0 to 1."""
         return min(1.0, walk.progress / self.approach)
@@ -80,7 +85,7 @@ class Sparsity(Objective):
 
     def value_and_grad(self, walk: Walk) -> tuple[Tensor, Tensor]:
         """Return half the squared distance to the nearest network of the target sparsity, and its gradient."""
-        return off_mask_energy(walk.weights, self._plane(walk, walk.weights.abs(), self.target))
+        return off_mask_energy(walk, self._plane(walk, walk.weights.abs(), self.target))
 
     def constrain(self, walk: Walk) -> None:
         """Contract the weights off the plane; to zero once the plane is fixed."""

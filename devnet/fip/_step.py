@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
@@ -17,7 +17,13 @@ from devnet.fip._walk import Walk
 
 
 class Step(ABC):
-    """Moves the live weights along a direction."""
+    """Moves the live weights along a direction.
+
+    Attributes:
+        by_shards: Whether it works where a process holds only a part of every vector.
+    """
+
+    by_shards: ClassVar[bool] = False
 
     @abstractmethod
     def take(self, walk: Walk, direction: Tensor) -> float:
@@ -45,6 +51,7 @@ class Fixed(Step):
     """
 
     size: float = 1.0
+    by_shards = True
 
     def __post_init__(self) -> None:
         positive("step.size", self.size)
@@ -65,6 +72,7 @@ class UnitLength(Step):
     """
 
     length: float = 0.01
+    by_shards = True
 
     def __post_init__(self) -> None:
         positive("step.length", self.length)
@@ -72,7 +80,8 @@ class UnitLength(Step):
     def take(self, walk: Walk, direction: Tensor) -> float:
         """Add the direction scaled to the length; a zero direction moves nothing."""
         # No value leaves the device here: the norm is used where it is.
-        walk.weights.addcmul_(direction, self.length / direction.norm().clamp_min(1e-30))
+        length = walk.network.layout.norm(direction)
+        walk.weights.addcmul_(direction, self.length / length.clamp_min(1e-30))
         return 1.0
 
 
@@ -92,6 +101,7 @@ class Adam(Step):
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
+    by_shards = True
 
     def __post_init__(self) -> None:
         positive("step.rate", self.rate)
@@ -152,6 +162,7 @@ class Backtrack(Step):
 
     sizes: tuple[float, ...] = (1.0, 0.5, 0.25)
     examples: int = 1024
+    by_shards = True
 
     def __post_init__(self) -> None:
         if not self.sizes:
@@ -192,6 +203,7 @@ class FunctionalBudget(Step):
     size: float = 1.0
     tries: int = 20
     examples: int = 256
+    by_shards = True
 
     def __post_init__(self) -> None:
         positive("step.delta", self.delta)

@@ -68,6 +68,11 @@ class NewTask(Objective):
         """True: a loss has no proximal map of its own."""
         return True
 
+    @property
+    def by_shards(self) -> bool:
+        """True: a gradient can be cut."""
+        return True
+
     def begin(self, walk: Walk) -> None:
         """Bring the examples to the network's device."""
         walk.scratch["task"] = [_source("objective", self.inputs, self.labels, self.batch, walk, "new task")]
@@ -88,14 +93,10 @@ class NewTask(Objective):
 def _cross_entropy(network: Network, x: Batch, y: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean cross-entropy and its gradient."""
 
-    def part(rows: slice, out: Tensor | None) -> Tensor:
-        with torch.enable_grad():
-            loss = nn.functional.cross_entropy(network(x[rows]), y[rows], reduction="sum") / len(x)
-            gradient = network.gradient(loss)
-        return torch.cat([gradient, loss.detach().reshape(1)], out=out)  # one vector: both are summed alike
+    def loss(rows: slice) -> Tensor:
+        return nn.functional.cross_entropy(network(x[rows]), y[rows], reduction="sum") / len(x)
 
-    both = network.summed(len(x), part)
-    return both[-1], both[:-1]
+    return network.slope(len(x), loss)
 
 
 def _source(

@@ -16,7 +16,7 @@ from devnet._core.checkpoint import Checkpoint
 from devnet._core.errors import ConfigError, ResourceError
 from devnet._core.random import Key, as_key
 from devnet.fip._checks import whole
-from devnet.fip._distributed import SharedCheckpoint, team
+from devnet.fip._distributed import SharedCheckpoint, Team, team
 from devnet.fip._inputs import as_inputs
 from devnet.fip._keeping import Keeper
 from devnet.fip._network import Network
@@ -24,6 +24,7 @@ from devnet.fip._path import Path
 from devnet.fip._problem import Problem
 from devnet.fip._recorder import Recorder
 from devnet.fip._reference import Reference
+from devnet.fip._sharded_checkpoint import ShardedCheckpoint
 from devnet.fip._state import WalkState
 from devnet.fip._stop import Stop
 from devnet.fip._walk import Walk
@@ -50,6 +51,8 @@ def traverse(
     stay as they are; a module that draws random numbers all the same is refused. Buffers, and parameters that are not
     to move, keep their values. Where the device runs out of memory, micro-batches are halved; results stay the same up
     to the rounding of sums. Where a GPU cannot hold a single example, the walk begins again on the CPU, with a warning.
+    Among processes that joined with ``torchrun(sharded=True)`` the weights are cut. Give the module on the CPU; callbacks
+    that ask the live one must do so in every process.
 
     Args:
         module: Any network that maps a tensor ``[N, ...]``, or several, to one tensor ``[N, ..., C]``.
@@ -98,10 +101,18 @@ def _walked(
     checkpoint: Checkpoint | None,
 ) -> Path:
     """Walk from a module to the end; the path's networks are those of ``home``."""
-    walk = begun(module, problem, key, until)
+    mates = team()
+    if mates is not None and mates.sharded:
+        _refuse_whole(problem, until)
+    walk = begun(module, problem, key, until, mates if mates is not None and mates.sharded else None)
     record = Recorder(walk, problem.probe, watch)
-    if checkpoint is not None and (mates := team()) is not None:
-        checkpoint = SharedCheckpoint(checkpoint, mates)
+    if checkpoint is not None and mates is not None:
+        shard = walk.network.layout.shard
+        checkpoint = (
+            SharedCheckpoint(checkpoint, mates)
+            if shard is None
+            else ShardedCheckpoint(checkpoint, mates, shard)
+        )
     keeper = Keeper(checkpoint, walk, problem, record.rows)
     rejected = keeper.restore()
     if rejected is None:
@@ -109,6 +120,31 @@ def _walked(
         record.tell()
     stop, state = _go(walk, problem, record, rejected or 0, until, keeper)
     return record.path(copy.deepcopy(home), stop, state)
+
+
+def _refuse_whole(problem: Problem, until: int | None) -> None:
+    """Refuse what needs the whole of a vector where each process holds a part.
+
+    Args:
+        problem: The problem.
+        until: Where to pause.
+
+    Raises:
+        ConfigError: Something does.
+    """
+    fixes = {
+        "objective": "Stay, NewTask, or Sparsity of the pattern Global",
+        "direction": "PenalizedGradient",
+        "step": "Adam, Fixed, UnitLength, Backtrack or FunctionalBudget",
+    }
+    where = " where weights are cut among processes"
+    for name, fix in fixes.items():
+        if not getattr(problem, name).by_shards:
+            raise ConfigError(name, type(getattr(problem, name)).__name__, fix + where)
+    if problem.precision is not None:
+        raise ConfigError("precision", str(problem.precision), "None" + where)
+    if until is not None:
+        raise ConfigError("until", until, f"None{where}; checkpoint= keeps such a walk")
 
 
 def resume(
@@ -136,6 +172,8 @@ def resume(
         CorruptFileError: The path's state is damaged.
         HealthError: The walk left the finite numbers.
     """
+    if (mates := team()) is not None and mates.sharded:
+        raise ConfigError("path", "weights cut among processes", "torchrun() without sharded=True for resume")
     if not isinstance(path, Path) or path.state is None:
         held = path.stop.value if isinstance(path, Path) else type(path).__name__
         raise ConfigError("path", held, "a path that was paused")
@@ -159,13 +197,15 @@ def resume(
     return record.path(copy.deepcopy(path.base), stop, state)
 
 
-def begun(module: nn.Module, problem: Problem, key: Key, until: int | None) -> Walk:
-    """Return a walk before its first step."""
+def begun(
+    module: nn.Module, problem: Problem, key: Key, until: int | None, mates: Team | None = None
+) -> Walk:
+    """Return a walk before its first step; its weights are cut among processes where some are given."""
     if not isinstance(problem, Problem):
         raise ConfigError("problem", type(problem).__name__, "a devnet.fip.Problem")
     if until is not None:
         whole("until", until)
-    network = Network(module, problem.parameters, problem.counted, problem.precision)
+    network = Network(module, problem.parameters, problem.counted, problem.precision, mates)
     walk = Walk(
         network=network,
         start=network.weights.clone(),

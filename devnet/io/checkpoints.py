@@ -2,6 +2,7 @@
 
     000012.safetensors           kind "checkpoint": arrays, and metadata {"what", "numbers", "segments", "cpu_seconds"}
     segment-000003.safetensors   kind "segment": results since the checkpoint before; listed by SHA-256
+    NAME.safetensors             kind "shard": what one of several processes holds; listed in "numbers" by SHA-256
 
 A segment is written before the checkpoint that lists it, and a generation is removed only when the next but one is on
 the device. Whatever instant the process dies at, the newest whole generation is a state to go on from; a damaged one
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ EVERY = 60.0
 """Seconds between two checkpoints: what a kill may cost."""
 
 _GENERATION = re.compile(r"\d{6,}\.safetensors")
+_SHARD = re.compile(r"(shard|rows)-[\d-]+\.safetensors")
 
 
 class Checkpoints:
@@ -125,6 +128,50 @@ class Checkpoints:
                     file.unlink()
         self._saved = time.monotonic()
         stopping.check()
+
+    def put(self, name: str, arrays: Arrays) -> str:
+        """Write arrays beside the checkpoints: what one of several processes holds.
+
+        Args:
+            name: Name of the file, with letters and dashes in front.
+            arrays: The arrays.
+
+        Returns:
+            The SHA-256 by which a checkpoint lists them.
+
+        Raises:
+            StorageError: It could not be written.
+        """
+        make_folder(self.folder)
+        return write_tensors(self.folder / f"{name}.safetensors", arrays, "shard", {})
+
+    def get(self, name: str, sha256: str) -> Arrays:
+        """Return arrays that ``put`` wrote.
+
+        Args:
+            name: Name of the file.
+            sha256: What ``put`` returned.
+
+        Returns:
+            The arrays, read-only.
+
+        Raises:
+            StorageError: It cannot be read.
+            CorruptFileError: It is missing, damaged or another one.
+        """
+        try:
+            return read_listed(self.folder / f"{name}.safetensors", "shard", sha256)
+        except ConfigError:
+            raise CorruptFileError(
+                f"{self.folder / name}.safetensors: missing; a checkpoint lists it"
+            ) from None
+
+    def keep(self, names: Collection[str]) -> None:
+        """Remove what ``put`` wrote under any but these names."""
+        for file in self.folder.glob("*.safetensors"):
+            if _SHARD.fullmatch(file.name) and file.stem not in names:
+                with suppress(OSError):
+                    file.unlink()
 
     def _path(self, generation: int) -> Path:
         return self.folder / f"{generation:06d}.safetensors"

@@ -30,6 +30,15 @@ def test_weights_are_sparsified_and_written_for_the_same_factory(weights, tmp_pa
     assert read_weights(tmp_path / "n").keys() == read_weights(weights).keys()
 
 
+def test_weights_are_cut_among_processes_of_torchrun_only(weights, tmp_path, capsys):
+    words = [str(weights), "--factory", MLP, "-o", str(tmp_path / "p"), "--shard"]
+    assert main(["fip", "sparsify", *words]) == 2
+    assert "shard: 'a process alone' is not allowed; give processes that torchrun" in capsys.readouterr().err
+    assert main(["fip", "recover", *words]) == 2
+    assert "--shard" in capsys.readouterr().err
+    assert not (tmp_path / "p").exists()
+
+
 class Canary:
     def __init__(self, path):
         self.path = str(path)

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -28,37 +27,12 @@ with fip.torchrun():
 """
 
 
-def environment(rank, size, port):
-    """Return what torchrun tells a process."""
-    told = {"TORCHELASTIC_RUN_ID": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": 1}
-    told |= {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size}
-    return os.environ | {name: str(value) for name, value in told.items()}
-
-
-def team(size, *words):
-    """Start so many processes as torchrun does, without its own two seconds; return their codes and errors."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, *map(str, words)],
-            env=environment(rank, size, port),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(size)
-    ]
-    errors = [process.communicate(timeout=300)[1] for process in processes]
-    return [process.returncode for process in processes], errors
-
-
 def files(folder):
     return {path.name: digest(path) for path in folder.iterdir() if path.is_file()}
 
 
 @pytest.mark.slow
-def test_any_number_of_processes_walks_the_same_paths_bit_for_bit(tmp_path):
+def test_any_number_of_processes_walks_the_same_paths_bit_for_bit(team, tmp_path):
     found = {}
     for size in (1, 2, 3):
         place = tmp_path / str(size)
@@ -72,13 +46,13 @@ def test_any_number_of_processes_walks_the_same_paths_bit_for_bit(tmp_path):
 
 
 @pytest.mark.slow
-def test_processes_that_differ_stop(tmp_path):
+def test_processes_that_differ_stop(team):
     codes, errors = team(2, "-c", DIFFER)
     assert 0 not in codes
     assert any("weights: the processes differ; give all of them the same files" in error for error in errors)
 
 
-def test_more_processes_than_micro_batches_are_refused(monkeypatch):
+def test_more_processes_than_micro_batches_are_refused(environment, monkeypatch):
     from devnet import fip
     from devnet._core.errors import ConfigError
 
@@ -103,7 +77,7 @@ def cluster(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
-def test_a_batch_job_is_stopped_requeued_and_ends_as_if_it_never_had_been(tmp_path, cluster):
+def test_a_batch_job_is_stopped_requeued_and_ends_as_if_it_never_had_been(team, tmp_path, cluster):
     from devnet.io.weights import write_weights
     from devnet.study.factories import network_of
 
