@@ -20,6 +20,12 @@ as above, and one that fires after it is depressed, first of all in a step::
     W_ij <- W_ij (1 - eta A o_j)              of the cells i that fire in this very step; then sums are 1 again
     o_j += (r_j - o_j) / tau_minus            the unit's trace, last of all; r = 0 where nobody teaches
 
+In the spiking form, after M20's units (``adaptive_leaky``), a unit is set back by its spike and its threshold rises::
+
+    x  += (u + recurrence - x) / tau_x         a is no part of it
+    f_j = 1 for the k largest x - a above the threshold; then x_j = 0
+    g_j = 1 for those that fire among the k_t with the largest u; they fire in turn, and the rim would teach too
+
 Closed, u = 0 and nothing is learned. Rows of H_s at the rim are not normalized: its units would win always. Fewer
 teach than fire, as learning takes a stronger depolarization than a spike does: a bump of k units never lies with its
 middle on the rim, and were all of them to teach, the rows next to it would learn the same field and fold.
@@ -113,7 +119,7 @@ class Stage:
         teachers: k_t.
         eta: Rate of learning.
         recurrence: Its weight; grows in the second half of maturation, as adaptation does.
-        h: Adaptation.
+        h: Adaptation; of spiking units from the start.
     """
 
     spread: Float[np.ndarray, "M M"]
@@ -151,7 +157,7 @@ class Stage:
             teachers=min(teachers, winners),
             eta=_between(spec.eta, maturity),
             recurrence=spec.recurrence * late,
-            h=spec.h * late,
+            h=spec.h * (late if spec.form == "rate" else 1.0),
         )
 
 
@@ -223,15 +229,12 @@ def layer_step(
         u = stage.spread @ ((z - z.mean()) / above) if above > 0 else np.ones(units)
         drive = u / u.max() - layer.c
     if stage.recurrence > 0:
-        drive = drive + stage.recurrence / stage.rest * (stage.reach @ layer.fired) - layer.a
-    layer.x += (drive - layer.x) / spec.tau_x
-    best = strongest(layer.x, stage.winners, spec.threshold)
-    layer.fired[:] = False
-    layer.fired[best] = True
-    layer.a += stage.h * layer.fired - layer.a / spec.tau_a
+        drive = drive + stage.recurrence / stage.rest * (stage.reach @ layer.fired)
+        drive -= layer.a if spec.form == "rate" else 0.0
+    teachers = _fire(spec, stage, layer, drive)
     r, rate = np.zeros((2, units))
-    if is_open and learn and len(best):
-        teaching = np.isin(np.arange(units), best[: stage.teachers])
+    if is_open and learn and len(teachers):
+        teaching = np.isin(np.arange(units), teachers)
         spread = stage.spread @ teaching
         r = spread / spread.max()
         rate = stage.eta * np.where(r >= LEAST_SPREAD, r, 0.0)
@@ -245,7 +248,24 @@ def layer_step(
     if learn and spec.rule is not None:
         timed = isinstance(spec.rule, TimingSpec)
         cells = firing if fresh is None or not timed else fresh
-        _learn_by(spec.rule, layer, cells, rate / spec.eta[0], best)
+        _learn_by(spec.rule, layer, cells, rate / spec.eta[0], teachers)
+
+
+def _fire(
+    spec: LayerSpec, stage: Stage, layer: LayerState, drive: Float[np.ndarray, " M"]
+) -> Int[np.ndarray, " u"]:
+    """Let units integrate and fire, in place; return those that teach, the first one first."""
+    layer.x += (drive - layer.x) / spec.tau_x
+    spiking = spec.form == "spiking"
+    best = strongest(layer.x - layer.a if spiking else layer.x, stage.winners, spec.threshold)
+    layer.fired[:] = False
+    layer.fired[best] = True
+    layer.a += stage.h * layer.fired - layer.a / spec.tau_a
+    if not spiking:
+        return best[: stage.teachers]
+    layer.x[best] = 0.0
+    first = strongest(drive, stage.teachers, -np.inf)
+    return first[layer.fired[first]]
 
 
 def _learn_by(
@@ -253,14 +273,14 @@ def _learn_by(
     layer: LayerState,
     cells: Int[np.ndarray, " k"],
     f: Float[np.ndarray, " M"],
-    best: Int[np.ndarray, " u"],
+    teachers: Int[np.ndarray, " u"],
 ) -> None:
-    """Let units that are active by f learn by a rule, in place; the first of the best has won."""
+    """Let units that are active by f learn by a rule, in place; the first teacher has won."""
     teach = rule_of(rule).teach
     if teach is None or layer.learner is None:
         raise ConfigError("rule", rule.rule, "a rule whose units may compete otherwise, with Rule.teach")
     if f.any():
-        layer.learner.wins[best[0]] += 1
+        layer.learner.wins[teachers[0]] += 1
     elif not isinstance(rule, TimingSpec):
         return
     teach(rule, layer.learner, cells, f)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _ALWAYS = (
     "the sheet's own cells and waves: the input is what its cells do",
     "learning, homeostasis and maturation: weights are as they are",
-    "a layer's own wave: recurrence and adaptation",
+    "a layer's own wave: recurrence and adaptation; of spiking units, set-back and rising thresholds",
     "the gate on spread: frames of two bumps are taken as they come",
 )
 _SUMS = ("gain control, gap junctions, conscience and winners: units answer with their weighted sum",)

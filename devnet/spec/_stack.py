@@ -25,6 +25,11 @@ class LayerSpec(Spec):
         default="",
         description='name of the layer that feeds it, or "sheet"; empty: the one before. Layers fed by one are branches',
     )
+    form: Literal["rate", "spiking"] = Field(
+        default="rate",
+        description="a winner fires at every step; or units spike as M20's do: set back to 0, their threshold raised by h, "
+        "which comes back with tau_a",
+    )
     start: Literal["unordered", "arbor"] = Field(
         default="unordered",
         description="all-to-all at random, or Gaussian arbors around the unit's own place",
@@ -92,7 +97,13 @@ class LayerSpec(Spec):
         0.0, "drive", ASSUMED, ge=0, description="excitation of a whole bump of the layer on its own middle"
     )
     reach: float = quantity(2.0, "spacing", ASSUMED, gt=0, description="sd of that excitation")
-    h: float = quantity(0.0, "drive", ASSUMED, ge=0, description="a_j += h when it fires")
+    h: float = quantity(
+        0.0,
+        "drive",
+        ASSUMED,
+        ge=0,
+        description="a_j += h when it fires; a lowers the drive, or raises the threshold",
+    )
     tau_a: float = quantity(50.0, "steps", ASSUMED, ge=1, description="and a decays with it")
 
     @model_validator(mode="after")

@@ -78,8 +78,14 @@ def test_a_layer_has_the_same_spikes_and_the_same_state(maturity):
     close(ours, law)
 
 
-def test_a_layer_without_its_own_wave_and_one_that_learns_no_more():
-    for spec, learn in ((SPEC.replace(recurrence=0.0, depression=0.0), True), (SPEC, False)):
+def test_a_layer_without_its_own_wave_one_that_learns_no_more_and_spiking_ones():
+    relay, spiking = SPEC.replace(recurrence=0.0, depression=0.0), SPEC.replace(form="spiking")
+    for spec, learn in (
+        (relay, True),
+        (SPEC, False),
+        (spiking, True),
+        (spiking.replace(recurrence=0.0), True),
+    ):
         ours, _ = run(Brian2Stepper("numpy"), spec, learn=learn)
         law, _ = run(stepper_of("reference"), spec, learn=learn)
         close(ours, law)

@@ -160,3 +160,46 @@ def test_a_lone_pair_of_spikes_changes_the_weight_by_its_closed_form():
     assert state.weights[7, unit] == pytest.approx(expected, rel=1e-12)
     assert state.weights[7, unit] < before[7, unit]
     np.testing.assert_allclose(state.weights[:, other], before[:, other], rtol=1e-14)
+
+
+def test_a_spiking_unit_that_is_driven_alone_fires_as_in_closed_form():
+    # x comes to 1 - (1 - 1 / tau)^t after a spike; the threshold holds, as h = 0.
+    spec = LayerSpec(
+        units=25, form="spiking", tau_x=8.0, threshold=0.5, c_plus=0.0, width=(0.05, 0.05), least_width=0.1
+    )
+    state, at = layer(), stage(spec)
+    state.weights[:] = 1e-6
+    state.weights[:8, 7] = 1.0
+    state.weights /= state.weights.sum(axis=0)
+    fired = []
+    for _ in range(60):
+        layer_step(spec, at, state, np.arange(8), False)
+        assert state.fired.sum() == state.fired[7]
+        fired.append(bool(state.fired[7]))
+    wanted = int(np.ceil(np.log(0.5) / np.log(1 - 1 / 8)))
+    assert np.diff(np.flatnonzero(fired)).tolist() == [wanted] * (60 // wanted - 1)
+    assert np.argmax(fired) + 1 == wanted
+    # Each spike raises the threshold by h, which then comes back by 1 / tau_a a step: intervals grow.
+    tired = spec.replace(h=0.1, tau_a=200.0)
+    state = LayerState.of(state.weights)
+    at, times = stage(tired), []
+    for step in range(200):
+        layer_step(tired, at, state, np.arange(8), False)
+        times += [step] * bool(state.fired[7])
+    assert np.diff(times)[-1] > np.diff(times)[0] > wanted
+
+
+def test_spiking_units_teach_while_their_drive_is_among_the_largest():
+    spec = LayerSpec(units=25, form="spiking", winners=(0.08, 0.4), tau_x=4.0, threshold=0.2)
+    state, at, firing = layer(), stage(spec), np.arange(8)
+    taught = fired = 0
+    for _ in range(40):
+        c, events = state.c.copy(), state.events
+        layer_step(spec, at, state, firing, True)
+        fired += int(state.fired.sum())
+        rose = state.c > c
+        assert (state.fired[rose]).all()
+        assert rose.sum() <= at.teachers
+        assert (state.events > events) == rose.any()
+        taught += int(rose.sum())
+    assert 0 < taught < fired

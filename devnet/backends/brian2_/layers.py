@@ -38,7 +38,7 @@ class _Run:
         constants = {
             "tau_x": spec.tau_x, "tau_a": spec.tau_a, "tau_minus": spec.tau_minus, "c_plus": spec.c_plus,
             "strength": stage.eta * spec.depression, "wave": stage.recurrence / stage.rest, "h_plus": stage.h,
-            "adapting": float(stage.recurrence > 0),
+            "adapting": float(stage.recurrence > 0 and spec.form == "rate"),
         }  # fmt: skip
         self.cells = b.NeuronGroup(
             n, "s : 1\np : 1\nfresh : 1", threshold="s > 0.5", reset="", dt=self.dt, name="devnet_below"
@@ -151,12 +151,19 @@ class _Run:
         u[:] = u / u.max() - self.values["c"] if self.is_open else 0.0
 
     def _compete(self) -> None:
-        best = strongest(self.values["x"], self.stage.winners, self.spec.threshold)
-        fired, teaching = self.values["fired"], self.values["teaching"]
+        x, fired, teaching = (self.values[name] for name in ("x", "fired", "teaching"))
+        spiking = self.spec.form == "spiking"
+        best = strongest(x - self.values["a"] if spiking else x, self.stage.winners, self.spec.threshold)
         fired[:] = teaching[:] = 0.0
         fired[best] = 1.0
-        if self.is_open and self.learn and len(best):
-            teaching[best[: self.stage.teachers]] = 1.0
+        teachers = best[: self.stage.teachers]
+        if spiking:
+            x[best] = 0.0
+            drive = self.values["u"] + self.stage.recurrence / self.stage.rest * self.values["own"]
+            teachers = strongest(drive, self.stage.teachers, -np.inf)
+            teachers = teachers[fired[teachers] > 0]
+        if self.is_open and self.learn and len(teachers):
+            teaching[teachers] = 1.0
             self.layer.events += 1
         self.values["share"][:] = teaching.mean()
         self.found.append(np.sort(best))

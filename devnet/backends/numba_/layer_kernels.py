@@ -46,6 +46,24 @@ def _fire(x, threshold, winners, fired, order):
 
 
 @register_jitable
+def _teach(spiking, count, teachers, fired, order, x, teaching):
+    """Mark who teaches: of those that fire, the first, or the marked ones; spikes set x back. Returns how many."""
+    taught = min(count, teachers)
+    if spiking:
+        taught = 0
+        for j in range(len(x)):
+            teaching[j] *= fired[j]
+            taught += int(teaching[j])
+            if fired[j] != 0.0:
+                x[j] = 0.0
+    else:
+        teaching[:] = 0.0
+        for e in range(taught):
+            teaching[order[e]] = 1.0
+    return taught
+
+
+@register_jitable
 def _depress(cells, weights, scale, square, strength, o, lost):
     """Weaken the synapses of these cells by ``strength o_j``, and make each unit's sum 1 again."""
     lost[:] = 0.0
@@ -65,7 +83,7 @@ def _depress(cells, weights, scale, square, strength, o, lost):
 def run_layer(
     first, cells, new_first, new_cells, weights, scale, square, c, x, a, o, fired, spread, bands, reach, reach_bands,
     min_active, winners, teachers, eta, c_plus, tau_x, threshold, recurrence, rest, h, tau_a,
-    depression, tau_minus, learn, out_first, out_cells,
+    spiking, depression, tau_minus, learn, out_first, out_cells,
 ):  # fmt: skip
     """Step a layer through ``len(first) - 1`` steps of the layer below, in place.
 
@@ -123,16 +141,17 @@ def run_layer(
         if recurrence > 0.0:
             _smooth(z, reach, reach_bands, fired)
             for j in range(units):
-                u[j] += recurrence / rest * z[j] - a[j]
+                u[j] += recurrence / rest * z[j] - (0.0 if spiking else a[j])
+        if spiking:
+            _fire(u, -np.inf, teachers, teaching, order)
         for j in range(units):
             x[j] += (u[j] - x[j]) / tau_x
-        count = _fire(x, threshold, winners, fired, order)
+            u[j] = x[j] - (a[j] if spiking else 0.0)
+        count = _fire(u, threshold, winners, fired, order)
+        taught = _teach(spiking, count, teachers, fired, order, x, teaching)
         for j in range(units):
             a[j] += h * fired[j] - a[j] / tau_a
-        if is_open and learn and count > 0:
-            teaching[:] = 0.0
-            for e in range(min(count, teachers)):
-                teaching[order[e]] = 1.0
+        if is_open and learn and taught > 0:
             _smooth(z, spread, bands, teaching)
             top = 0.0
             for j in range(units):
@@ -143,7 +162,7 @@ def run_layer(
                 square[j] = (1.0 - rate) ** 2 * square[j] + 2.0 * rate * (1.0 - rate) * y[j] + rate**2 * p
                 scale[j] *= 1.0 - rate
                 add[j] = rate * p / scale[j]
-                c[j] += c_plus * (teaching[j] - min(count, teachers) / units)
+                c[j] += c_plus * (teaching[j] - taught / units)
             for e in range(first[t], first[t + 1]):
                 _add_scaled(weights[cells[e]], add, 1.0)
             events += 1
