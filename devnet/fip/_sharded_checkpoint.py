@@ -11,22 +11,26 @@ before, whose parts are still there. Parts are runs of one flat vector: any numb
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from itertools import pairwise
-from typing import Any, Protocol, final
+from typing import Any, Protocol, cast, final
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from devnet._core.checkpoint import Arrays, Checkpoint, Saved
-from devnet._core.errors import ConfigError, StorageError
+from devnet._core.errors import ConfigError, CorruptFileError, StorageError
 from devnet.fip._distributed import SharedCheckpoint, Team, leads
 from devnet.fip._shard import Shard
 
 
 class Shelf(Checkpoint, Protocol):
     """A checkpoint that holds files beside its own; ``devnet.io.Checkpoints`` is one."""
+
+    def load(self, what: dict[str, Any], whole: Callable[[Saved], bool] = ...) -> Saved | None:
+        """Return the last state that was saved and whose files are whole, or None."""
+        ...
 
     def put(self, name: str, arrays: Arrays) -> str:
         """Write a file beside the checkpoint and return its digest."""
@@ -59,7 +63,7 @@ class ShardedCheckpoint:
             raise ConfigError(
                 "checkpoint", type(place).__name__, "devnet.io.Checkpoints, where weights are cut"
             )
-        self._place: Any = place
+        self._place = cast("Shelf", place)
         self._shared = SharedCheckpoint(place, mates)
         self._mates, self._shard = mates, shard
         self._rows: list[dict[str, Any]] = []
@@ -67,16 +71,26 @@ class ShardedCheckpoint:
 
     def load(self, what: dict[str, Any]) -> Saved | None:
         """Return this process's part of the last state that was saved, by however many processes, or None."""
-        saved = self._shared.load(what | {"sharded": True})
+        found: list[list[dict[str, npt.NDArray[Any]]]] = []
+
+        def whole(saved: Saved) -> bool:
+            told = saved.numbers["shards"]
+            try:
+                found[:] = [[self._get(entry) for entry in (told["state"], *told["rows"])]]
+            except CorruptFileError:
+                found[:] = []
+            return not self._mates.any(not found)
+
+        saved = self._place.load(what | {"sharded": True}, whole)
+        self._mates.agree("checkpoint", None if saved is None else saved.numbers)
         if saved is None:
             return None
         told = saved.numbers.pop("shards")
-        self._rows, state = list(told["rows"]), told["state"]
-        self._states.append(state)
-        segments = [
-            {**common, **self._get(rows)} for common, rows in zip(saved.segments, self._rows, strict=True)
-        ]
-        return Saved({**saved.arrays, **self._get(state)}, saved.numbers, tuple(segments))
+        self._rows = list(told["rows"])
+        self._states.append(told["state"])
+        state, *rows = found[0]
+        segments = [{**common, **cut} for common, cut in zip(saved.segments, rows, strict=True)]
+        return Saved({**saved.arrays, **state}, saved.numbers, tuple(segments))
 
     def due(self) -> bool:
         """Say whether it is time to save, or one process has been asked to stop."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -62,11 +62,12 @@ class Checkpoints:
         """CPU seconds that this computation took, those before the state that was loaded included."""
         return self._spent + time.process_time()
 
-    def load(self, what: dict[str, Any]) -> Saved | None:
+    def load(self, what: dict[str, Any], whole: Callable[[Saved], bool] = lambda saved: True) -> Saved | None:
         """Return the newest whole state, or None.
 
         Args:
             what: Which computation asks: plain data.
+            whole: Whether what a state lists beside itself is whole, too; one whose is not is passed over.
 
         Returns:
             The state.
@@ -89,9 +90,11 @@ class Checkpoints:
                 continue
             if told["what"] != what:
                 raise BusyError(f"{self.folder}: holds the state of another computation; give another folder")
+            if not whole(saved := Saved(arrays, numbers, segments)):
+                continue
             self._generation, self._segments = int(file.stem), listed
             self._spent = spent - time.process_time()
-            return Saved(arrays, numbers, segments)
+            return saved
         return None
 
     def due(self) -> bool:
