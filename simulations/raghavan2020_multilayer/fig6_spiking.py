@@ -20,7 +20,7 @@ FORMS = {"units": {}, "stdp": {"depression": 0.3}}
 def run(effort: Effort) -> Found:
     """Wire stacks on M20's units, with both rules."""
     sides = effort.pick((20, 6, 4), (26, 16, 8), (26, 16, 8))  # one bump at a time with the published radii
-    steps, seeds = effort.pick(3000, STEPS, STEPS), effort.pick(1, 1, 5)
+    steps, seeds = effort.pick(3000, STEPS, STEPS), effort.pick(1, 1, 10)
     answers, shown = {}, {}
     for form, rule in FORMS.items():
         began = perf_counter()
