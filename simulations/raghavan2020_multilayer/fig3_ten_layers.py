@@ -15,7 +15,7 @@ from devnet.viz.style import OURS, PATCHES, styled
 def run(effort: Effort) -> Found:
     """Wire deep stacks."""
     sides = effort.pick((20, 6, 6, 6), (24,) * 4, (24,) * 10)
-    steps, seeds = effort.pick(2000, 400_000, 2_400_000), effort.pick(1, 1, 3)
+    steps, seeds = effort.pick(2000, 400_000, 2_400_000), effort.pick(1, 1, 2)
     began = perf_counter()
     rows = [rows_of(organized_stack(sides, steps, seed)[0]) for seed in range(FRESH, FRESH + seeds)]
     spent = perf_counter() - began
