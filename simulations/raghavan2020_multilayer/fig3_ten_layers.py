@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 from _stacks import FRESH, organized_stack, rows_of
 from matplotlib.figure import Figure
 
@@ -41,13 +42,11 @@ def plot(data: Any) -> Figure:
     figure = Figure(figsize=(3.6, 2.3), layout="constrained")
     axes = figure.subplots()
     uppers, rows = data
-    for row in rows:
-        for mark, color, label in (
-            ("", PATCHES[1], "over the layer below"),
-            ("1", OURS, "seen in the first sheet"),
-        ):
-            orders = [row[f"order_{number}{mark}"] for number in uppers]
-            axes.plot(uppers, orders, "o-", color=color, markersize=3, label=label)
+    kinds = (("", PATCHES[1], "over the layer below"), ("1", OURS, "seen in the first sheet"))
+    for mark, color, label in kinds:
+        orders = np.array([[row[f"order_{number}{mark}"] for number in uppers] for row in rows]).T
+        first, *_ = axes.plot(uppers, orders, "o-", color=color, markersize=3)
+        first.set_label(label)
     axes.legend(loc="lower left")
     axes.set(xlabel="layer", ylabel="topographic order", ylim=(0, 1.02))
     return figure
