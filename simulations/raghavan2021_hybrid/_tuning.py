@@ -7,7 +7,6 @@ from functools import cache
 
 import connect
 import torch
-import vgg
 import vit
 from _two_goals import CANDIDATES, first_task, halves, second_task
 
@@ -35,19 +34,15 @@ if __name__ == "__main__":
 
     tune(__file__, "connect", connect.CANDIDATES, lowest, SEEDS[:1])
 
-    for name, study in (("vit", vit), ("vgg", vgg)):
-        case = study.case(Effort.FULL)
-        case = replace(case, training=case.training // 2, steps=case.steps // 2)
-        images = held_out(load_images(case.images))
-        train, test = halves(images)
-        test = [(x[: case.test], y[: case.test]) for x, y in test]
-        sparse = cache(
-            lambda seed, case=case, images=images, train=train: first_task(case, images, train[0], seed)[1]
-        )
+    case = vit.case(Effort.FULL)
+    case = replace(case, training=case.training // 2, steps=case.steps // 2)
+    images = held_out(load_images(case.images))
+    train, test = halves(images)
+    sparse = cache(lambda seed: first_task(case, images, train[0], seed)[1])
 
-        def score(method: str, candidate: tuple[float, ...], seed: int) -> float:
-            """Return the mean accuracy on both tasks, %."""
-            module = second_task(method, candidate, case, sparse(seed), train, seed)  # noqa: B023  # called at once
-            return 50 * sum(accuracy(module, *part) for part in test)  # noqa: B023
+    def score(method: str, candidate: tuple[float, ...], seed: int) -> float:
+        """Return the mean accuracy on both tasks, %."""
+        module = second_task(method, candidate, case, sparse(seed), train, seed)
+        return 50 * sum(accuracy(module, x[: case.test], y[: case.test]) for x, y in test)
 
-        tune(__file__, name, CANDIDATES, score, SEEDS[:1])
+    tune(__file__, "vit", CANDIDATES, score, SEEDS[:1])
