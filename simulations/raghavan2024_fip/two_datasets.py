@@ -116,7 +116,7 @@ def plot(data) -> Figure:
     ):
         means = [np.mean(runs, 0)[task] for runs in data.values()]
         axes.bar(places + 0.4 * task - 0.2, means, 0.38, color=color, label=label)
-    axes.set_xticks(places, list(data))
+    axes.set_xticks(places, [name.replace(" ", "\n") for name in data])
     axes.set(ylabel="test accuracy, %", ylim=(0, 122))
     axes.legend(loc="upper center", ncols=2)
     return figure
