@@ -64,7 +64,7 @@ def run(effort: Effort) -> Found:
     """Train, make 95 and 98 % of the weights zero along paths, and measure what is lost."""
     gpu = torch.cuda.is_available()
     device = "cuda" if gpu else "cpu"
-    plan = effort.pick(Plan(3, 2, 8, 1, 20), Plan(5, 3, 8, 1, 100), ON_GPU if gpu else ON_CPU)
+    plan = effort.pick(Plan(3, 2, 8, 1, 20), Plan(20, 10, 16, 1, 200), ON_GPU if gpu else ON_CPU)
     if not gpu:
         torch.set_num_threads(1)
     images = load_images(effort.pick("digits", "cifar10", "cifar10"))
@@ -76,7 +76,7 @@ def run(effort: Effort) -> Found:
     found: dict[str, list[float]] = {"dense": [], "lost_at_95": [], "lost_at_98": []}
     for seed in range(plan.seeds):
         start = build(
-            effort.pick("small-cnn", "resnet-18", "resnet-18"), images.image_shape, images.classes, rng=seed
+            effort.pick("small-cnn", "small-cnn", "resnet-18"), images.image_shape, images.classes, rng=seed
         ).to(device)
         dense = trained(start, x, y, plan, Key(seed))
         whole = 100 * accuracy(dense, x_test, y_test)
