@@ -82,7 +82,14 @@ def run(effort: Effort) -> Found:
         whole = 100 * accuracy(dense, x_test, y_test)
         found["dense"].append(whole)
         for level in LEVELS:
-            path = sparsify(dense, x, sparsity=level, steps=plan.steps, batch=plan.batch, rng=seed)
+            path = sparsify(
+                dense,
+                x[: plan.steps * plan.batch],
+                sparsity=level,
+                steps=plan.steps,
+                batch=plan.batch,
+                rng=seed,
+            )
             found[f"lost_at_{100 * level:.0f}"].append(whole - 100 * accuracy(path.module(), x_test, y_test))
     seconds = perf_counter() - began
     return Found({name: Answer(values, seconds) for name, values in found.items()}, found)
