@@ -14,7 +14,7 @@ from devnet.study.figure import Answer, Effort, Found, main
 def run(effort: Effort) -> Found:
     """Wire deep stacks."""
     sides = effort.pick((20, 6, 5, 4), (40, 24, 16, 10), (40, 28, 20, 14, 10))
-    steps, seeds = effort.pick(2000, 760_000, 1_050_000), effort.pick(1, 1, 4)
+    steps, seeds = effort.pick(2000, 760_000, 1_050_000), effort.pick(1, 1, 10)
     top = len(sides)
     began = perf_counter()
     rows, shown = [], None

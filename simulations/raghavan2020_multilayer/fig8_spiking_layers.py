@@ -35,7 +35,7 @@ def spiking_stack(sides: tuple[int, ...], steps: int, seed: int, *, learn: bool 
 def run(effort: Effort) -> Found:
     """Wire stacks over seeds, and look at who fires when they have learned."""
     sides = effort.pick((20, 6, 4), (26, 16, 8), (26, 16, 8))  # one bump at a time with the published radii
-    steps, seeds = effort.pick(3000, STEPS, STEPS), effort.pick(1, 1, 5)
+    steps, seeds = effort.pick(3000, STEPS, STEPS), effort.pick(1, 1, 10)
     began = perf_counter()
     rows, relays, frozen, shown = [], [], [], None
     for seed in range(FRESH, FRESH + seeds):
