@@ -8,7 +8,6 @@ from typing import Any, Protocol
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
-from scipy import signal
 
 from devnet._core.errors import ConfigError
 from devnet.sheet import Recording, Wiring
@@ -124,6 +123,8 @@ def activity_spectrum(recording: Recording, *, axes: Panels = None) -> Figure:
     """
     if recording.steps < 16:
         raise ConfigError("recording", f"{recording.steps} steps", "at least 16")
+    from scipy import signal  # most of a second to load
+
     figure, (place,) = panels(axes, 1, size=(WIDTH / 2, 2.2))
     length = max(16, recording.steps // 4)
     frequency, power = signal.welch(recording.active.astype(np.float64), nperseg=length)

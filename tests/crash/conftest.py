@@ -4,8 +4,13 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from devnet.io import artefacts
+
+TINY = Path(__file__).with_name("tiny_run.py")
 
 
 def environment(rank, size, port):
@@ -41,3 +46,12 @@ def _environment():
 @pytest.fixture(name="team")
 def _team():
     return team
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    """Return the artefacts of a tiny run that nothing befell; it also compiles what the others need."""
+    pytest.importorskip("torch")
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    subprocess.run([sys.executable, str(TINY), str(folder)], check=True, capture_output=True, timeout=300)
+    return artefacts(folder)

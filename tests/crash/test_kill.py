@@ -64,7 +64,7 @@ def spend(kills, folder, count):
 
 @pytest.mark.slow
 def test_runs_that_are_killed_again_and_again_end_the_same(kills, tmp_path):
-    assert len(spend(kills, tmp_path, 8)) == 8
+    assert len(spend(kills, tmp_path, 7)) == 7  # one a stage
 
 
 @pytest.mark.soak
@@ -80,9 +80,8 @@ SIGNALS = ("SIGTERM", "SIGUSR1", "SIGINT")
 @pytest.mark.parametrize(
     "names", [SIGNALS, *(pytest.param(SIGNALS[k:] + SIGNALS[:k], marks=pytest.mark.soak) for k in (1, 2))]
 )
-def test_a_signal_keeps_the_state_and_leaves_with_75(kills, tmp_path, names):
-    whole, folder = tmp_path / "whole", tmp_path / "struck"
-    assert kills.ended(kills.started(whole, 60.0)) == 0
+def test_a_signal_keeps_the_state_and_leaves_with_75(kills, tmp_path, names, undisturbed):
+    folder = tmp_path / "struck"
     for pause, name in zip((0.1, 0.8, 2.0), names, strict=True):
         process = kills.started(folder, 60.0)
         time.sleep(pause)
@@ -97,7 +96,7 @@ def test_a_signal_keeps_the_state_and_leaves_with_75(kills, tmp_path, names):
             assert process.returncode == -getattr(signal, name)
             assert kills.stage_of(folder) == "end"
     assert kills.ended(kills.started(folder, 60.0)) == 0
-    assert artefacts(folder) == artefacts(whole)
+    assert artefacts(folder) == undisturbed
     assert verify(folder) > 20
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     assert kills.ended(kills.started(folder, 60.0)) == 0  # once more on a finished run: nothing is touched

@@ -84,7 +84,7 @@ def test_a_batch_job_is_stopped_requeued_and_ends_as_if_it_never_had_been(team, 
     module = network_of(MLP, (8, 8), 10, rng=0)
     write_weights(tmp_path / "weights", {n: t.numpy() for n, t in module.state_dict().items()})
     walk = ["-m", "devnet.cli", "fip", "sparsify", str(tmp_path / "weights"), "--factory", MLP]
-    walk += ["--steps", "1200"]
+    walk += ["--steps", "500"]
     codes, errors = team(1, *walk, "--out", tmp_path / "whole")
     assert codes == [0], errors
     kept = tmp_path / "kept"
