@@ -68,10 +68,15 @@ def rows_of(stack: Stack) -> dict[str, float]:
     return found
 
 
+def looks_at(stack: Stack, number: int, seen_in: int = 1) -> np.ndarray:
+    """Return where in a lower layer the units of a layer look, the mean place of their weights ``[units, 2]``."""
+    weights = stack.weights(number, seen_in)
+    return (weights / weights.sum(axis=0)).T @ stack.places(seen_in)
+
+
 def draw_map(axes: Any, stack: Stack, number: int, seen_in: int = 1) -> None:
     """Draw where the units of a square layer look, neighbors joined: the map as a grid."""
-    weights = stack.weights(number, seen_in)
-    at = (weights / weights.sum(axis=0)).T @ stack.places(seen_in)
+    at = looks_at(stack, number, seen_in)
     side = round(len(at) ** 0.5)
     grid = at.reshape(side, side, 2)
     for lines in (grid, grid.transpose(1, 0, 2)):

@@ -6,14 +6,15 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from _stacks import FRESH, draw_map, frame, organized_stack, rows_of
-from matplotlib.colors import ListedColormap
+from _stacks import FRESH, draw_map, frame, looks_at, organized_stack, rows_of
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from devnet.measure.stacks import centers_of_activity
 from devnet.organization import simulate_stack
 from devnet.sheet import Stack
 from devnet.study.figure import Answer, Effort, Found, main
+from devnet.viz.style import INK
 from devnet.waves import simulate
 
 STEPS = 560_000
@@ -23,6 +24,8 @@ CONTROLS = {
     "uncoupled": (STEPS, {"changes": {"width": (1e-3, 1e-3), "least_width": 0.3, "winners": (1e-6, 1e-6)}}),
 }
 """Weights as drawn; the sheet's steps in another order; layers without gap junctions. With the number of steps."""
+CORNERS = (("#56b4e9", "#009e73"), ("#d55e00", "#f0e442"))
+"""Colors of layer 1's corners, left and right, each below and above: a unit has the color of where it looks."""
 
 
 def run(effort: Effort) -> Found:
@@ -90,18 +93,21 @@ def _instant(axes: Any, stack: Stack) -> None:
     off = np.abs(path - (0.65 * x0 + 0.35 * x1, 0.65 * y0 + 0.35 * y1)).sum(axis=1)
     step = int(np.argmin(np.where(np.isfinite(off), off, np.inf)))  # a bump away from rim and middle
     for number, (panel, layer) in enumerate(zip(axes, frames, strict=True), start=1):
+        at = stack.places(1) if number == 1 else looks_at(stack, number)
+        colors = _of_place((at - (x0, y0)) / (x1 - x0, y1 - y0))
         fired = layer.part(step, step + 1).cells
-        side = round(len(stack.places(number)) ** 0.5)
-        shown = np.isin(np.arange(side**2), fired).reshape(side, side)
-        extent = (x0, x1, y0, y1)
-        panel.imshow(
-            shown, cmap=ListedColormap(["#e4e4e4", "#d55e00"]), vmin=0, vmax=1, origin="lower", extent=extent
-        )
-        if side <= 16:
-            panel.hlines(np.linspace(y0, y1, side + 1), x0, x1, color="white", linewidth=0.6)
-            panel.vlines(np.linspace(x0, x1, side + 1), y0, y1, color="white", linewidth=0.6)
+        colors[fired] = to_rgb(INK)
+        side = round(len(at) ** 0.5)
+        panel.imshow(colors.reshape(side, side, 3), origin="lower", extent=(x0, x1, y0, y1))
         panel.set_title(f"layer {number}: {len(fired)} of {side}x{side} fire", fontsize=9)
         frame(panel, stack)
+
+
+def _of_place(at: np.ndarray) -> np.ndarray:
+    """Return a color for every place of a square of side 1, mixed from its four corners' ``[N, 3]``."""
+    x, y = np.clip(at, 0.0, 1.0).T[..., None]
+    left, right = ((1 - y) * to_rgb(low) + y * to_rgb(high) for low, high in CORNERS)
+    return (1 - x) * left + x * right
 
 
 def _fields(axes: Any, stack: Stack, number: int, seen_in: int) -> None:
