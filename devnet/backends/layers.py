@@ -11,8 +11,9 @@ from jaxtyping import Int
 from devnet._core.errors import ConfigError, HealthError
 from devnet._core.optional import require
 from devnet.dynamics.layered import LayerState, Stage, layer_step
+from devnet.dynamics.plasticity import rule_of
 from devnet.sheet import Frames
-from devnet.spec import LayerSpec
+from devnet.spec import LayerSpec, TimingSpec
 
 
 class Stepper(ABC):
@@ -71,7 +72,7 @@ class ReferenceStepper(Stepper):
 
 
 class NumbaStepper(Stepper):
-    """The compiled twin; its state differs by rounding. A layer with a rule of its own is stepped by the law."""
+    """The compiled twin; its state differs by rounding. Only layers with a rule that is not built in are stepped by the law."""
 
     name = "numba"
 
@@ -86,10 +87,17 @@ class NumbaStepper(Stepper):
         fresh: Frames | None = None,
     ) -> Frames:
         """Step a layer; see ``Stepper``."""
-        if spec.rule is not None:  # rules are compiled with their own competition only
-            return ReferenceStepper().advance(spec, stage, layer, below, learn=learn, fresh=fresh)
+        from devnet.backends.numba_.laws import OWN
         from devnet.backends.numba_.layer_kernels import fold, run_layer
 
+        learner = None
+        if spec.rule is not None and layer.learner is not None:
+            law, held = rule_of(spec.rule), layer.learner
+            if law.number == OWN:
+                return ReferenceStepper().advance(spec, stage, layer, below, learn=learn, fresh=fresh)
+            constants = law.constants(spec.rule, *layer.weights.shape)
+            timed = isinstance(spec.rule, TimingSpec)
+            learner = (law.number, constants, timed, spec.eta[0], held.pre, held.post, held.wins)
         units, new = len(layer.c), fresh or below
         scale, square, fired = np.ones(units), np.empty(units), layer.fired.astype(np.float64)
         fold(layer.weights, scale, square)
@@ -101,7 +109,7 @@ class NumbaStepper(Stepper):
             spec.min_active, stage.winners, stage.teachers, stage.eta, spec.c_plus, spec.tau_x, spec.threshold,
             stage.recurrence, stage.rest, stage.h, spec.tau_a, spec.form == "spiking",
             spec.depression, spec.tau_minus, learn,
-            out_first, out_cells,
+            out_first, out_cells, learner,
         )  # fmt: skip
         fold(layer.weights, scale, square)
         layer.fired[:] = fired > 0

@@ -11,7 +11,16 @@ from devnet._core.errors import ConfigError, HealthError
 from devnet.backends.layers import check_layer, stepper_of
 from devnet.dynamics.layered import LayerState, Stage
 from devnet.sheet import Frames
-from devnet.spec import LayerSpec
+from devnet.spec import (
+    BCMSpec,
+    HebbianWTASpec,
+    KWinnersSpec,
+    LayerSpec,
+    OjaSpec,
+    PairSTDPSpec,
+    RewireSpec,
+    TripletSTDPSpec,
+)
 
 N, SIDE = 200, 8
 SPEC = LayerSpec(
@@ -69,6 +78,56 @@ def test_one_step_agrees_to_rounding_from_any_state_of_the_law():
             stepper_of(backend).advance(SPEC, stage(1.0), state, frames(1, step), learn=True)
         for name in ("weights", "c", "x", "a", "o"):
             np.testing.assert_allclose(getattr(twin, name), getattr(law, name), rtol=1e-12, atol=1e-12)
+
+
+SPARSE = {"grow": RewireSpec(density=0.5)}  # a rule that rewires teaches none of the absent synapses
+RULES = [
+    HebbianWTASpec(norm="sum", weight=1.0, eta=0.002),
+    KWinnersSpec(norm="sum", weight=1.0, eta=0.002),
+    KWinnersSpec(norm="sum", weight=1.0, eta=0.002, post="spike", upkeep=SPARSE),
+    OjaSpec(eta=0.1, upkeep=SPARSE),
+    BCMSpec(weight=40.0, eta=0.1, upkeep=SPARSE),
+    TripletSTDPSpec(),
+    PairSTDPSpec(bounds="hard", norm="none", w_max=5.0, upkeep=SPARSE),
+    PairSTDPSpec(bounds="soft", pairing="nearest", w_max=5.0),
+    PairSTDPSpec(bounds="mixed", w_max=5.0, upkeep=SPARSE),
+]
+
+
+def by_rule(backend, rule, form="rate", steps=400):
+    spec = SPEC.replace(form=form, depression=0.0, rule=rule)
+    weights = start().weights
+    if rule.upkeep:
+        weights[np.random.default_rng(1).uniform(size=weights.shape) < 0.5] = 0.0
+        weights[:, 5] = 0.0  # a unit without synapses
+        weights[3, 5] = 1e-300
+    state, fresh = LayerState.of(weights, rule=rule), frames(steps)
+    out = stepper_of(backend).advance(spec, stage(0.4, spec), state, fresh.held(2), learn=True, fresh=fresh)
+    return state, out
+
+
+@pytest.mark.parametrize("form", ["rate", "spiking"])
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.rule)
+def test_every_rule_leaves_the_same_state_as_its_law(rule, form):
+    (law, spikes), (compiled, other) = (by_rule(name, rule, form) for name in ("reference", "numba"))
+    np.testing.assert_array_equal(spikes.cells, other.cells)
+    scale = np.abs(law.weights).max()
+    np.testing.assert_allclose(compiled.weights, law.weights, rtol=0, atol=1e-12 * scale)
+    for name in ("x", "a", "c"):
+        np.testing.assert_allclose(getattr(compiled, name), getattr(law, name), rtol=0, atol=1e-12)
+    for name in ("pre", "post", "wins"):
+        np.testing.assert_allclose(getattr(compiled.learner, name), getattr(law.learner, name), atol=1e-12)
+    assert compiled.events == law.events > 50
+
+
+@pytest.mark.parametrize(
+    ("rule", "field"),
+    [(RULES[0], "eta"), (RULES[3], "eta"), (RULES[4], "tau_theta"), (RULES[5], "a3_plus"), (RULES[6], "a_minus"), (RULES[8], "tau_minus")],
+)  # fmt: skip
+def test_a_relative_error_of_a_millionth_in_a_rules_constant_is_found(rule, field):
+    law, _ = by_rule("reference", rule)
+    wrong, _ = by_rule("numba", rule.replace(**{field: getattr(rule, field) * (1 + 1e-6)}))
+    assert np.abs(wrong.weights - law.weights).max() > 1e-11 * np.abs(law.weights).max()
 
 
 @pytest.mark.parametrize("name", ["c_plus", "tau_x", "h", "tau_a", "recurrence", "depression", "tau_minus"])

@@ -117,7 +117,8 @@ def test_rules_that_cannot_serve_a_layer_are_refused(sheet: Sheet, monkeypatch: 
     with pytest.raises(ConfigError, match=r"eta: .* above 0 at first"):
         LayerSpec().replace(rule=OjaSpec(), eta=(0.0, 0.1))
     bare = Rule("bare", 9, hebbian_wta.constants, hebbian_wta.learn, hebbian_wta.kernel)
-    monkeypatch.setattr("devnet.dynamics.layered.rule_of", lambda _: bare)
+    for room in ("dynamics.layered", "backends.layers"):
+        monkeypatch.setattr(f"devnet.{room}.rule_of", lambda _: bare)
     with pytest.raises(ConfigError, match=r"rule: 'hebbian_wta' .*Rule\.teach"):
         stack_of(sheet, HEBBIAN)
 

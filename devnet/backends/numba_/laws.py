@@ -35,6 +35,8 @@ def law(function):
 izh_fires, izh_advance = law(izhikevich.fires), law(izhikevich.advance)
 leaky_fires, leaky_advance = law(adaptive_leaky.fires), law(adaptive_leaky.advance)
 map_fires, map_advance = law(rate_map.fires), law(rate_map.advance)
+for part in (stdp.see, stdp.follow, oja.turn, bcm.move, hebbian_wta.strengthen):  # what laws call by name
+    register_jitable(part)
 hebbian, stdp_rule = law(hebbian_wta.kernel), law(stdp.kernel)
 difference = register_jitable(temporal_difference.difference)
 turn = register_jitable(temporal_difference.kernel)
@@ -179,6 +181,26 @@ def _changed(rule, firing, winner, y, learner, r):
     if rule == 5:
         return bcm_rule(firing, winner, y, drives, scale, stored_sum, weights, thresholds, pre, post, r)
     return hebbian(firing, winner, y, drives, scale, stored_sum, weights, thresholds, pre, post, r)
+
+
+hebbian_units, stdp_units, best_taught, oja_units, bcm_units = (
+    register_jitable(rule.teach_kernel) for rule in (hebbian_wta, stdp, k_winners, oja, bcm)
+)
+
+
+@register_jitable
+def teach(rule, firing, f, weights, pre, post, r):
+    """Let unit j learn by a built-in rule as one that is active by f_j."""
+    if rule == 1:
+        stdp_units(firing, f, weights, pre, post, r)
+    elif rule == 3:
+        best_taught(firing, f, weights, pre, post, r)
+    elif rule == 4:
+        oja_units(firing, f, weights, pre, post, r)
+    elif rule == 5:
+        bcm_units(firing, f, weights, pre, post, r)
+    else:
+        hebbian_units(firing, f, weights, pre, post, r)
 
 
 @register_jitable

@@ -6,6 +6,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from devnet._core.compile import jit
+from devnet.backends.numba_.laws import teach
 from devnet.dynamics.layered import LEAST_SPREAD
 
 
@@ -79,17 +80,38 @@ def _depress(cells, weights, scale, square, strength, o, lost):
         square[j] /= (1.0 - lost[j]) ** 2
 
 
+@register_jitable
+def _sum_squares(weights, square):
+    """Write the sum of each unit's squared weights."""
+    square[:] = 0.0
+    for i in range(len(weights)):
+        row = weights[i]
+        for j in range(len(square)):
+            square[j] += row[j] ** 2
+
+
+@register_jitable
+def _first(leading, fired):
+    """Return the first of these units that fires."""
+    for j in leading:
+        if fired[j] != 0.0:
+            return j
+    return -1
+
+
 @jit()
 def run_layer(
     first, cells, new_first, new_cells, weights, scale, square, c, x, a, o, fired, spread, bands, reach, reach_bands,
     min_active, winners, teachers, eta, c_plus, tau_x, threshold, recurrence, rest, h, tau_a,
-    spiking, depression, tau_minus, learn, out_first, out_cells,
+    spiking, depression, tau_minus, learn, out_first, out_cells, learner,
 ):  # fmt: skip
     """Step a layer through ``len(first) - 1`` steps of the layer below, in place.
 
     Names are those of ``dynamics.layered``. In step t the cells ``cells[first[t]:first[t+1]]`` fire below; who fires here
     goes to ``out_cells`` in the same form. A unit's weights are ``scale`` times the stored ones and ``square`` is the sum
-    of their squares, so that forgetting is one number a unit.
+    of their squares, so that forgetting is one number a unit. ``learner`` is None, or of a layer that learns by a rule
+    (its number, constants, whether it is one of spike timing, the layer's immature rate, pre, post, wins); the weights
+    are then the stored ones.
 
     Returns:
         How many steps taught something.
@@ -102,7 +124,8 @@ def run_layer(
         np.empty(units),
         np.empty(units),
     )
-    r, order = np.zeros(units), np.empty(winners, np.int64)
+    r, order, leading = np.zeros(units), np.empty(winners, np.int64), np.empty(teachers, np.int64)
+    active = np.zeros(units)
     events = 0
     written = 0
     out_first[0] = 0
@@ -121,7 +144,7 @@ def run_layer(
             mean, top = 0.0, -np.inf
             for j in range(units):
                 y[j] *= scale[j] * p
-                z[j] = y[j] / np.sqrt(square[j])
+                z[j] = y[j] / np.sqrt(square[j]) if square[j] > 0.0 else 0.0
                 mean += z[j]
                 top = max(top, z[j])
             mean /= units
@@ -143,7 +166,7 @@ def run_layer(
             for j in range(units):
                 u[j] += recurrence / rest * z[j] - (0.0 if spiking else a[j])
         if spiking:
-            _fire(u, -np.inf, teachers, teaching, order)
+            _fire(u, -np.inf, teachers, teaching, leading)
         for j in range(units):
             x[j] += (u[j] - x[j]) / tau_x
             u[j] = x[j] - (a[j] if spiking else 0.0)
@@ -159,13 +182,27 @@ def run_layer(
             for j in range(units):
                 r[j] = z[j] / top
                 rate = eta * r[j] if r[j] >= LEAST_SPREAD else 0.0
-                square[j] = (1.0 - rate) ** 2 * square[j] + 2.0 * rate * (1.0 - rate) * y[j] + rate**2 * p
-                scale[j] *= 1.0 - rate
-                add[j] = rate * p / scale[j]
+                if learner is None:
+                    square[j] = (1.0 - rate) ** 2 * square[j] + 2.0 * rate * (1.0 - rate) * y[j] + rate**2 * p
+                    scale[j] *= 1.0 - rate
+                    add[j] = rate * p / scale[j]
+                else:
+                    active[j] = rate / learner[3]
                 c[j] += c_plus * (teaching[j] - taught / units)
-            for e in range(first[t], first[t + 1]):
-                _add_scaled(weights[cells[e]], add, 1.0)
+            if learner is None:
+                for e in range(first[t], first[t + 1]):
+                    _add_scaled(weights[cells[e]], add, 1.0)
             events += 1
+        if learner is not None and learn:
+            rule, constants, timed, _, pre, post, wins = learner
+            taught *= int(active.any())
+            if taught > 0:
+                wins[_first(leading, fired) if spiking else order[0]] += 1
+            if taught > 0 or timed:
+                listed, at = (new_cells, new_first) if timed else (cells, first)
+                teach(rule, listed[at[t] : at[t + 1]], active, weights, pre, post, constants)
+                _sum_squares(weights, square)
+                active[:] = 0.0
         if learn and depression > 0.0:
             for j in range(units):
                 o[j] += (r[j] - o[j]) / tau_minus
@@ -181,9 +218,8 @@ def run_layer(
 @jit()
 def fold(weights, scale, square):
     """Multiply the scales into the stored weights, and sum the squares afresh."""
-    square[:] = 0.0
     for i in range(weights.shape[0]):
         for j in range(weights.shape[1]):
             weights[i, j] *= scale[j]
-            square[j] += weights[i, j] ** 2
     scale[:] = 1.0
+    _sum_squares(weights, square)

@@ -49,21 +49,33 @@ def constants(spec: BCMSpec, n: int, units: int) -> Float[np.ndarray, " k"]:
     return np.array([*shared, spec.eta, *switches, spec.tau_theta, spec.w_max])
 
 
+def move(j, f, firing, weights, post, r):
+    """Let unit j learn, both rates times f."""
+    x = 1.0 / np.sqrt(len(firing))
+    rate = 0.0
+    for i in firing:
+        rate += x * weights[i, j]
+    change = f * r[9] * rate * (rate - post[0, j]) * x
+    for i in firing:
+        if r[11] == 0.0 or weights[i, j] > 0.0:
+            weights[i, j] = min(max(weights[i, j] + change, 0.0), r[13])
+    post[0, j] += f * (rate**2 - post[0, j]) / r[12]
+
+
 def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, post, r):
     """Let unit k learn, or all units (k < 0: nobody won). Returns 1 where there was a winner, else 0."""
     if k < 0:
         return 0.0
-    x = 1.0 / np.sqrt(len(firing))
     for j in range(0 if r[10] != 0.0 else k, weights.shape[1] if r[10] != 0.0 else k + 1):
-        rate = 0.0
-        for i in firing:
-            rate += x * weights[i, j]
-        change = r[9] * rate * (rate - post[0, j]) * x
-        for i in firing:
-            if r[11] == 0.0 or weights[i, j] > 0.0:
-                weights[i, j] = min(max(weights[i, j] + change, 0.0), r[13])
-        post[0, j] += (rate**2 - post[0, j]) / r[12]
+        move(j, 1.0, firing, weights, post, r)
     return 1.0
+
+
+def teach_kernel(firing, f, weights, pre, post, r):
+    """Let every unit with f_j > 0 learn, both rates times f_j: ``teach``, compiled."""
+    for j in range(len(f)):
+        if f[j] > 0.0:
+            move(j, f[j], firing, weights, post, r)
 
 
 RULE = base.register(Rule("bcm", 5, constants, learn, kernel, teach))

@@ -89,4 +89,23 @@ def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, po
     return f if r[11] != 0.0 else 1.0
 
 
+def strengthen(j, gain, firing, weights, total, structural):
+    """Let unit j's synapses from the firing cells grow, and rescale all of them to their sum."""
+    for i in firing:
+        if structural == 0.0 or weights[i, j] > 0.0:
+            weights[i, j] += gain
+    column = 0.0
+    for i in range(len(weights)):
+        column += weights[i, j]
+    for i in range(len(weights)):
+        weights[i, j] *= total / column
+
+
+def teach_kernel(firing, f, weights, pre, post, r):
+    """Let every unit with f_j > 0 learn: ``teach``, compiled."""
+    for j in range(len(f)):
+        if f[j] > 0.0:
+            strengthen(j, r[9] * f[j], firing, weights, r[0], r[12])
+
+
 RULE = base.register(Rule("hebbian_wta", 0, constants, learn, kernel, teach))

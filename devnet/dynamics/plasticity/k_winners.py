@@ -58,7 +58,7 @@ def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, po
     """Let the best units learn (k < 0: the step teaches nothing). Returns y of the first, 0 if none."""
     if k < 0 or y <= thresholds[k]:
         return 0.0
-    n, units = weights.shape
+    units = weights.shape[1]
     first = y - thresholds[k]
     excess = np.empty(units)
     for j in range(units):
@@ -68,14 +68,7 @@ def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, po
     for _ in range(int(r[10])):
         rise = (excess[j] / first) ** r[11] * excess[j]
         gain = r[9] * (1.0 if r[12] != 0.0 else rise)
-        for i in firing:
-            if r[13] == 0.0 or weights[i, j] > 0.0:
-                weights[i, j] += gain
-        column = 0.0
-        for i in range(n):
-            column += weights[i, j]
-        for i in range(n):
-            weights[i, j] *= r[0] / column
+        hebbian_wta.strengthen(j, gain, firing, weights, r[0], r[13])
         if j != k:
             thresholds[j] += r[5] * rise
         excess[j] = 0.0
@@ -86,6 +79,14 @@ def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, po
         if excess[j] <= 0.0:
             break
     return first
+
+
+def teach_kernel(firing, f, weights, pre, post, r):
+    """Let every unit with y_j = f_j > 0 learn: ``teach``, compiled."""
+    for j in range(len(f)):
+        if f[j] > 0.0:
+            gain = r[9] * (1.0 if r[12] != 0.0 else f[j])
+            hebbian_wta.strengthen(j, gain, firing, weights, r[0], r[13])
 
 
 RULE = base.register(Rule("k_winners", 3, constants, learn, kernel, teach))

@@ -46,23 +46,34 @@ def constants(spec: OjaSpec, n: int, units: int) -> Float[np.ndarray, " k"]:
     return np.array([*shared, spec.eta, float(spec.learners == "all"), float(spec.structural)])
 
 
+def turn(j, eta, firing, weights, structural):
+    """Let unit j learn at a rate."""
+    x = 1.0 / np.sqrt(len(firing))
+    rate = 0.0
+    for i in firing:
+        rate += x * weights[i, j]
+    shrink = 1.0 - eta * rate**2
+    for i in range(len(weights)):
+        weights[i, j] *= shrink
+    for i in firing:
+        if structural == 0.0 or weights[i, j] > 0.0:
+            weights[i, j] += eta * rate * x
+
+
 def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, post, r):
     """Let unit k learn, or all units (k < 0: nobody won). Returns 1 where there was a winner, else 0."""
     if k < 0:
         return 0.0
-    n, units = weights.shape
-    x = 1.0 / np.sqrt(len(firing))
-    for j in range(0 if r[10] != 0.0 else k, units if r[10] != 0.0 else k + 1):
-        rate = 0.0
-        for i in firing:
-            rate += x * weights[i, j]
-        shrink = 1.0 - r[9] * rate**2
-        for i in range(n):
-            weights[i, j] *= shrink
-        for i in firing:
-            if r[11] == 0.0 or weights[i, j] > 0.0:
-                weights[i, j] += r[9] * rate * x
+    for j in range(0 if r[10] != 0.0 else k, weights.shape[1] if r[10] != 0.0 else k + 1):
+        turn(j, r[9], firing, weights, r[11])
     return 1.0
+
+
+def teach_kernel(firing, f, weights, pre, post, r):
+    """Let every unit with f_j > 0 learn: ``teach``, compiled."""
+    for j in range(len(f)):
+        if f[j] > 0.0:
+            turn(j, f[j] * r[9], firing, weights, r[11])
 
 
 RULE = base.register(Rule("oja", 4, constants, learn, kernel, teach))

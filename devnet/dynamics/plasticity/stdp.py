@@ -94,11 +94,10 @@ def constants(spec: Spec, n: int, units: int) -> Float[np.ndarray, " k"]:
     return np.array([*shared, *own])
 
 
-def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, post, r):
-    """Take one step; unit k fires if y > c_k (k < 0: nobody won). Returns 1 where it fired, else 0."""
+def see(firing, weights, pre, post, r):
+    """Let traces decay, and cells that fire lose their synapses' share and leave a trace."""
     n, units = weights.shape
-    a2_plus, a2_minus, a3_plus, a3_minus = r[9], r[10], r[11], r[12]
-    w_max, soft_up, soft_down, keep, structural = r[17], r[18] != 0.0, r[20] != 0.0, r[21], r[22] != 0.0
+    a2_minus, a3_minus, w_max, soft, keep = r[10], r[12], r[17], r[20] != 0.0, r[21]
     for i in range(n):
         pre[0, i] *= r[13]
         pre[1, i] *= r[14]
@@ -109,24 +108,43 @@ def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, po
         a = a2_minus + a3_minus * pre[1, i]
         for j in range(units):
             w = weights[i, j]
-            weights[i, j] = min(max(w - post[0, j] * a * (w if soft_down else 1.0), 0.0), w_max)
+            weights[i, j] = min(max(w - post[0, j] * a * (w if soft else 1.0), 0.0), w_max)
         pre[0, i] = keep * pre[0, i] + 1.0
         pre[1, i] = keep * pre[1, i] + 1.0
+
+
+def follow(j, f, weights, pre, post, r):
+    """Let the spike of unit j, which counts f, strengthen its synapses and leave a trace."""
+    w_max, soft, keep, structural = r[17], r[18] != 0.0, r[21], r[22] != 0.0
+    a = f * (r[9] + r[11] * post[1, j])
+    column = 0.0
+    for i in range(len(weights)):
+        w = weights[i, j]
+        if w > 0.0 or not structural:
+            weights[i, j] = min(max(w + pre[0, i] * a * (w_max - w if soft else 1.0), 0.0), w_max)
+        column += weights[i, j]
+    post[0, j] = keep * post[0, j] + f
+    post[1, j] = keep * post[1, j] + f
+    if r[19] != 0.0:
+        for i in range(len(weights)):
+            weights[i, j] *= r[0] / column
+
+
+def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, post, r):
+    """Take one step; unit k fires if y > c_k (k < 0: nobody won). Returns 1 where it fired, else 0."""
+    see(firing, weights, pre, post, r)
     if k < 0 or y <= thresholds[k]:
         return 0.0
-    a = a2_plus + a3_plus * post[1, k]
-    column = 0.0
-    for i in range(n):
-        w = weights[i, k]
-        if w > 0.0 or not structural:
-            weights[i, k] = min(max(w + pre[0, i] * a * (w_max - w if soft_up else 1.0), 0.0), w_max)
-        column += weights[i, k]
-    post[0, k] = keep * post[0, k] + 1.0
-    post[1, k] = keep * post[1, k] + 1.0
-    if r[19] != 0.0:
-        for i in range(n):
-            weights[i, k] *= r[0] / column
+    follow(k, 1.0, weights, pre, post, r)
     return 1.0
+
+
+def teach_kernel(firing, f, weights, pre, post, r):
+    """Take one step of the rule for given spikes: ``teach``, compiled."""
+    see(firing, weights, pre, post, r)
+    for j in range(len(f)):
+        if f[j] > 0.0:
+            follow(j, f[j], weights, pre, post, r)
 
 
 PAIR = base.register(Rule("pair_stdp", 1, constants, learn, kernel, teach))
