@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from devnet.viz._fields import fields
 from devnet.viz._growth import growth, growth_curve, lineage
-from devnet.viz._layers import layers
+from devnet.viz._layers import layers, stack
 from devnet.viz._learning import learning_curves, pools_forming, times
 from devnet.viz._paths import comparison, method_name, path_curves
 from devnet.viz._plane import path_plane
@@ -42,6 +42,7 @@ def pictures(run: Run) -> Iterator[Picture]:
     yield from _growth(run)
     yield from _waves(run)
     yield from _pools(run)
+    yield from _stack(run)
     yield from _readout(run)
     yield from _paths(run)
 
@@ -206,6 +207,20 @@ def _pools(run: Run) -> Iterator[Picture]:
         f"The sheet divided among {wiring.units} units.",
         lambda: owners(wiring),
     )
+
+
+def _stack(run: Run) -> Iterator[Picture]:
+    found = run.stack
+    if found is not None:
+        yield Picture(
+            "stack",
+            "stack",
+            "All layers in space",
+            "Lines lead from units of the top layer, which lie far apart, to the fields they have in the layer below, and so "
+            "on down. The heights are not to scale.",
+            f"{len(found.layers) + 1} sheets in space, one above the other; units of the top are joined to patches below.",
+            lambda: stack(found),
+        )
 
 
 def _readout(run: Run) -> Iterator[Picture]:

@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 
 from devnet._core.errors import CorruptFileError
 from devnet.io import read_tensors
-from devnet.io.nouns import load_recording, load_sheet, load_wiring
-from devnet.sheet import Recording, Sheet, Wiring
+from devnet.io.nouns import load_recording, load_sheet, load_stack, load_wiring
+from devnet.sheet import Recording, Sheet, Stack, Wiring
 from devnet.spec import ModelSpec
 
 _ENDING = "safetensors"
@@ -102,6 +102,12 @@ class Run:
     def _wiring(self, label: str) -> Wiring | None:
         name = f"organize/{label}-0"
         return load_wiring(self.path / f"{name}.{_ENDING}") if self.has(name) else None
+
+    @cached_property
+    def stack(self) -> Stack | None:
+        """The stack on the first sheet."""
+        name = "organize/stack-0"
+        return load_stack(self.path / f"{name}.{_ENDING}") if self.has(name) else None
 
     @cached_property
     def paths(self) -> dict[str, WayPoints]:

@@ -123,6 +123,26 @@ def pools(summary: dict[str, Any], model: ModelSpec) -> Table | None:
     return table
 
 
+def stack(summary: dict[str, Any]) -> Table | None:
+    """Return what is known of each layer of a stack over the one below."""
+    found = summary.get("stack")
+    if not found:
+        return None
+    columns = {
+        "organized": ("organized", 3),
+        "coverage": ("coverage", 3),
+        "ratio": ("field radius over sheet", 3),
+        "order": ("topographic order", 3),
+        "folds": ("triangles turned over", 3),
+    }
+    seeds = len(next(iter(found.values()))["order"]["values"])
+    title = f"Each layer over the one that feeds it; mean ± standard deviation over {seeds} seeds"
+    table = Table(title, ("layer", *(t for t, _ in columns.values())))
+    for name, row in found.items():
+        table.rows.append((name, *(plus_minus(row[k], digits) for k, (_, digits) in columns.items())))
+    return table
+
+
 def _wired_by(name: str, model: ModelSpec) -> str:
     """Say what wired the units of a row: by its label, or by the name of the learning."""
     if name in WIRED:

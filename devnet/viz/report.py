@@ -81,6 +81,7 @@ def _page(path: Path, model: ModelSpec, summary: dict[str, Any]) -> str:
         "growth": [_tables.growth(summary)],
         "waves": [_tables.waves(summary, model)],
         "pools": [_tables.pools(summary, model)],
+        "stack": [_tables.stack(summary)],
         "readout": [_tables.readout(summary)],
         "sparsify": [
             _tables.methods(entry, f"{100 * float(share):g} % of the weights at zero")
