@@ -41,7 +41,7 @@ class Plan:
 
 
 ON_GPU = Plan(12_000, 4000, 128, 5, 10_000)
-ON_CPU = Plan(400, 200, 32, 2, 2000)
+ON_CPU = Plan(150, 100, 32, 2, 2000)
 
 
 def trained(start: nn.Module, x: torch.Tensor, y: torch.Tensor, plan: Plan, key: Key) -> nn.Module:
