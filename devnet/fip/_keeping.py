@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any, final
 
 import numpy as np
@@ -66,11 +68,33 @@ class Keeper:
         shard, start = walk.network.layout.shard, as_delta(walk.start)
         if shard is not None:  # the same whatever the number of processes
             start = shard.sums(walk.start).cpu().numpy()
-        parts = (problem.metric, problem.objective, problem.direction, problem.step)
+        kept = {field.name: _told(getattr(problem, field.name)) for field in fields(problem)}
         return {
             "verb": "traverse",
             "key": str(walk.key.value),
             "start": fingerprint(start),
             "steps": walk.steps,
-            "problem": [type(part).__name__ for part in parts],
+            "problem": kept | {"inputs": _told(walk.reference.inputs), "stop": None},  # it may stop elsewhere
         }
+
+
+def _told(value: Any) -> Any:
+    """Return what tells a part of a problem from another one, in plain data: of arrays a digest, of functions the name."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, torch.Tensor):
+        flat = value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+        return fingerprint([str(value.dtype), list(value.shape)], flat)
+    if isinstance(value, np.ndarray | np.generic):
+        return fingerprint(np.asarray(value))
+    if is_dataclass(value) and not isinstance(value, type):
+        return [type(value).__name__, {f.name: _told(getattr(value, f.name)) for f in fields(value)}]
+    if isinstance(value, Mapping):
+        return {str(name): _told(part) for name, part in value.items()}
+    if isinstance(value, Sequence):
+        return [_told(part) for part in value]
+    if isinstance(value, torch.nn.Module):
+        return _told(value.state_dict())
+    return (
+        str(value) if isinstance(value, torch.dtype) else getattr(value, "__qualname__", type(value).__name__)
+    )

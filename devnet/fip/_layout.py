@@ -59,17 +59,16 @@ class Layout:
         pieces = flat.split(self.sizes)
         return {n: piece.view(s) for n, piece, s in zip(self.names, pieces, self.shapes, strict=True)}
 
-    def join(self, values: Mapping[str, Tensor], out: Tensor | None = None) -> Tensor:
+    def join(self, values: Mapping[str, Tensor]) -> Tensor:
         """Put tensors of the parameters' shapes into one flat vector.
 
         Args:
             values: One tensor for each name.
-            out: Vector to fill, or None for a new one.
 
         Returns:
             The flat vector.
         """
-        return torch.cat([values[n].reshape(-1) for n in self.names], out=out)
+        return torch.cat([values[n].reshape(-1) for n in self.names])
 
     def counted_mask(self, device: torch.device | str = "cpu") -> Tensor:
         """Return a bool vector that is True on entries which count as weights."""

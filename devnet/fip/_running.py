@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,22 @@ from devnet._core.errors import ConfigError
 from devnet.fip._checks import whole
 from devnet.fip._inputs import as_inputs, call
 from devnet.fip._network import BATCH_NORMS
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module into evaluation mode for a while; every part then has its own mode back, also one that was frozen.
+
+    Args:
+        module: The module.
+    """
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
 
 
 def recalibrate(module: nn.Module, inputs: Any, *, batch: int = 256) -> nn.Module:

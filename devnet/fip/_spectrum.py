@@ -131,7 +131,7 @@ class Spectrum:
                 band[j, j - 1] = band[j - 1, j] = norm
             fresh = local.mv(basis[j])
             band[j, j] = float(fresh.double() @ basis[j].double())
-            scale = max(scale, abs(float(band[j, j])) + norm)
+            scale = max(scale, abs(float(band[j, j])) + (norm if j else 0.0))  # at first it is the raw draw's
             made = j + 1
         values, inner = torch.linalg.eigh(band[:made, :made])
         kept = values.flip(0)[:count]

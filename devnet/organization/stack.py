@@ -268,15 +268,12 @@ def _waves(
             yield frames.part(at, min(at + CHUNK, len(frames)))
 
 
-def simulate_stack(
-    stack: Stack, recording: Recording, *, learn: bool = False, backend: str = "numba"
-) -> tuple[Frames, ...]:
+def simulate_stack(stack: Stack, recording: Recording, *, backend: str = "numba") -> tuple[Frames, ...]:
     """Run the layers of a stack on a recording of its first sheet.
 
     Args:
         stack: The stack; it stays as it is.
         recording: Who fires in the first sheet.
-        learn: Whether the layers go on learning on the way.
         backend: ``"numba"``, ``"reference"`` or ``"brian2"``.
 
     Returns:
@@ -306,7 +303,7 @@ def simulate_stack(
     for at in range(0, len(frames), CHUNK):
         part = frames.part(at, min(at + CHUNK, len(frames)))
         for kept, heard in zip(
-            found, _through(stepper, stack.spec.feeding, layers, part, learn=learn), strict=True
+            found, _through(stepper, stack.spec.feeding, layers, part, learn=False), strict=True
         ):
             kept.append(heard)
     return tuple(Frames.join(parts) for parts in found)

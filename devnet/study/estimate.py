@@ -227,8 +227,9 @@ def _stack_bytes(plan: Plan, n: int, sheet: int) -> int:
     """Return the bytes of a stack's file, its sheet's included; 0 where the model has none."""
     if plan.model.stack is None:
         return 0
-    units = [layer.units for layer in plan.model.stack.layers.values()]
-    return sheet + sum(8 * m * (below + 4) for below, m in itertools.pairwise([n, *units]))
+    sizes = [n, *(layer.units for layer in plan.model.stack.layers.values())]
+    feeding = plan.model.stack.feeding
+    return sheet + sum(8 * m * (sizes[below - 1] + 4) for below, m in zip(feeding, sizes[1:], strict=True))
 
 
 def _snapshots(plan: Plan, job: WiringJob) -> int:

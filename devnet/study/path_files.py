@@ -245,10 +245,17 @@ def connect_files(job: Job, other: str | FilePath, *, steps: int) -> str:
 
     Returns:
         One line.
+
+    Raises:
+        ConfigError: The second network sees images through other pools.
     """
     images = load_images(job.data)
     ends = [opened(path, job.factory, images, images.classes) for path in (job.path, other)]
     x, (first, last) = ends[0].see(images.x_train), (end.module for end in ends)
+    if not np.array_equal(ends[1].see(images.x_train[:100]), x[:100]):
+        raise ConfigError(
+            "other", str(other), f"a network that sees images through the same pools as {job.path}"
+        )
     how = "as they are"
     with suppress(ConfigError):  # no chain of linear layers
         last, how = match_activations(first, last, x[:5000]), "reordered"

@@ -204,7 +204,7 @@ def _second_task(job: Job, dense: nn.Module) -> dict[str, Callable[[Checkpoints]
     share = np.resize(np.arange(len(kept)), len(new))  # as many as of the new task
     rule = {"steps": job.second_steps, "rate": SECOND_RATE, "rng": job.key.child("second")}
     return {
-        "fip": lambda _: second_task(dense, kept, new, y, **rule),
+        "fip": lambda checkpoint: second_task(dense, kept, new, y, checkpoint=checkpoint, **rule),
         "replay": lambda _: train_classifier(
             dense, np.concatenate([new, kept[share]]), np.concatenate([y, old[share]]), batch=128, **rule
         ),

@@ -78,6 +78,7 @@ def recover(
     *,
     damage: Damage,
     rounds: int = 20,
+    keep: int = 11,
     examples: int = 1024,
     rng: Any = None,
     checkpoint: Checkpoint | None = None,
@@ -92,6 +93,7 @@ def recover(
         inputs: Reference inputs ``[N, ...]``, tensor or array.
         damage: What is cut, and stays cut.
         rounds: Gauss-Newton rounds, each 15 products with the metric.
+        keep: Way-points to keep, evenly spaced.
         examples: Reference inputs a round.
         rng: Seed, generator or key.
         checkpoint: As in ``traverse``.
@@ -112,6 +114,7 @@ def recover(
             direction=DampedNatural(examples=examples),
             step=Backtrack(examples=examples),
             stop=StopWhen(steps=rounds),
+            keep=keep,
         ),
         rng=rng,
         checkpoint=checkpoint,

@@ -12,13 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from devnet._core import progress
-from devnet._core.errors import HealthError
+from devnet._core.errors import ConfigError, HealthError
 from devnet._core.random import Key, as_key
 from devnet.fip import Adam, Layout, Network
 from devnet.fip._batches import Batches
 from devnet.fip._checks import positive, whole
 from devnet.fip._inputs import as_inputs, call
+from devnet.fip._network import BATCH_NORMS
 from devnet.fip._reference import as_labels
+from devnet.fip._running import evaluating
 
 
 @final
@@ -90,6 +92,7 @@ def train_classifier(
     steps: int = 1000,
     batch: int = 128,
     rate: float = 1e-3,
+    statistics: str = "frozen",
     rng: Any = None,
 ) -> nn.Module:
     """Train a copy of a classifier with cross-entropy, Adam and a rate that falls to 0 along half a cosine.
@@ -101,17 +104,21 @@ def train_classifier(
         steps: Mini-batch steps.
         batch: Examples a step.
         rate: First learning rate.
+        statistics: Of batch normalization: ``"frozen"`` leaves them as they are in the module, which fits a network that
+            has them; ``"batch"`` normalizes by the mini-batch and keeps running averages, which fits one that is fresh.
         rng: Seed, generator or key for the order of the mini-batches.
 
     Returns:
-        The trained copy, in training mode if the module was. It trains in evaluation mode, so dropout is off and
-        batch-norm statistics stay as they are.
+        The trained copy, in training mode if the module was. It trains in evaluation mode, so dropout is off.
 
     Raises:
-        ConfigError: Inputs, labels or a number do not fit.
+        ConfigError: Inputs, labels, a number or ``statistics`` do not fit.
         HealthError: The weights left the finite numbers.
     """
-    return trained(module, inputs, labels, Training(steps, batch, rate), as_key(rng))
+    if statistics not in {"frozen", "batch"}:
+        raise ConfigError("statistics", statistics, "'frozen' or 'batch'")
+    of_batch = statistics == "batch"
+    return trained(module, inputs, labels, Training(steps, batch, rate), as_key(rng), of_batch=of_batch)
 
 
 def trained(
@@ -121,6 +128,8 @@ def trained(
     training: Training,
     key: Key,
     constrain: Callable[[Network, int], None] | None = None,
+    *,
+    of_batch: bool = False,
 ) -> nn.Module:
     """Train a copy of a classifier with cross-entropy, constraining its weights after every step.
 
@@ -131,6 +140,7 @@ def trained(
         training: For how long, and how fast.
         key: Source of the order of mini-batches.
         constrain: Called with the network and the steps taken; may change the weights in place.
+        of_batch: Batch normalization goes by the mini-batch and keeps running averages; else its statistics stay.
 
     Returns:
         The trained copy.
@@ -143,6 +153,9 @@ def trained(
     x = as_inputs("inputs", inputs, network.weights)
     y = as_labels("labels", labels, x)
     out = torch.empty_like(network.weights)
+    for part in network.module.modules():
+        if of_batch and isinstance(part, BATCH_NORMS):
+            part.train()
 
     def slope(step: int, index: Tensor) -> Tensor:
         loss = nn.functional.cross_entropy(network(x.index_select(0, index)), y.index_select(0, index))
@@ -150,7 +163,10 @@ def trained(
 
     after = None if constrain is None else (lambda step: constrain(network, step))
     training.descend(network.weights, len(x), slope, key, after=after)
-    return with_weights(module, network.layout, network.weights)
+    done = with_weights(module, network.layout, network.weights)
+    for mine, learned in zip(done.buffers(), network.module.buffers(), strict=True):
+        mine.copy_(learned)
+    return done
 
 
 def with_weights(module: nn.Module, layout: Layout, weights: Tensor) -> nn.Module:
@@ -176,7 +192,7 @@ def accuracy(module: nn.Module, inputs: Any, labels: Any) -> float:
     """Return the share of inputs whose largest output is their label.
 
     Args:
-        module: A classifier; it runs in evaluation mode and is left in the mode it had.
+        module: A classifier; it runs in evaluation mode, and all its parts are left in the mode they had.
         inputs: ``[N, ...]``.
         labels: Class numbers ``[N]``.
 
@@ -189,14 +205,9 @@ def accuracy(module: nn.Module, inputs: Any, labels: Any) -> float:
     like = next(module.parameters(), torch.zeros(0))
     x = as_inputs("inputs", inputs, like.detach())
     y = as_labels("labels", labels, x)
-    training = module.training
-    module.eval()
-    try:
-        with torch.no_grad():
-            right = sum(
-                int((call(module, x[a : a + 2048]).argmax(-1) == y[a : a + 2048]).sum())
-                for a in range(0, len(x), 2048)
-            )
-    finally:
-        module.train(training)
+    with evaluating(module), torch.no_grad():
+        right = sum(
+            int((call(module, x[a : a + 2048]).argmax(-1) == y[a : a + 2048]).sum())
+            for a in range(0, len(x), 2048)
+        )
     return right / len(x)

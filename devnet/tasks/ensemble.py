@@ -16,6 +16,7 @@ from devnet.fip import Network
 from devnet.fip._checks import positive, whole, within
 from devnet.fip._inputs import as_inputs, call
 from devnet.fip._reference import as_labels
+from devnet.fip._running import evaluating
 from devnet.tasks._training import Training, with_weights
 
 
@@ -129,7 +130,7 @@ def mean_probabilities(members: Sequence[nn.Module], inputs: Any) -> Tensor:
     """Return the mean of the members' softmax outputs.
 
     Args:
-        members: Classifiers; they run in evaluation mode and are left in the mode they had.
+        members: Classifiers; they run in evaluation mode, and all their parts are left in the mode they had.
         inputs: ``[N, ...]``.
 
     Returns:
@@ -144,13 +145,8 @@ def mean_probabilities(members: Sequence[nn.Module], inputs: Any) -> Tensor:
     x = as_inputs("inputs", inputs, like.detach())
     total = torch.zeros(())
     for member in members:
-        training = member.training
-        member.eval()
-        try:
-            with torch.no_grad():
-                parts = [call(member, x[a : a + 2048]).softmax(-1) for a in range(0, len(x), 2048)]
-        finally:
-            member.train(training)
+        with evaluating(member), torch.no_grad():
+            parts = [call(member, x[a : a + 2048]).softmax(-1) for a in range(0, len(x), 2048)]
         total = total + torch.cat(parts)
     return total / len(members)
 

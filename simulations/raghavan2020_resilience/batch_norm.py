@@ -25,8 +25,9 @@ def run(effort: Effort) -> Found:
     scores: dict[str, list[float]] = {}
     for seed in range(effort.pick(1, 1, 5)):
         start = build("small-cnn", data.image_shape, data.classes, rng=seed)
+        steps = effort.pick(20, 200, 1500)
         start = train_classifier(
-            start, x, data.y_train, steps=effort.pick(20, 200, 1500), batch=64, rate=3e-3, rng=seed
+            start, x, data.y_train, steps=steps, batch=64, rate=3e-3, statistics="batch", rng=seed
         )
         damage = Damage.channels(start, 0.5, rng=seed)
         path = recover(start, some, damage=damage, rounds=effort.pick(1, 6, 20), examples=len(some), rng=seed)

@@ -34,6 +34,7 @@ def run(effort: Effort) -> Found:
     data = images(effort)
     x, x_test = seen(data.x_train), seen(data.x_test)
     chosen = tuned(__file__, "recovery", CANDIDATES)
+    most = effort.pick(2, 20, 20)
     training = effort.pick(dict.fromkeys(chosen, Training(20)), chosen, chosen)
     began = perf_counter()
     scores: dict[str, list[float]] = {}
@@ -46,12 +47,12 @@ def run(effort: Effort) -> Found:
         for count in COUNTS:
             some = order[:count]
             path = recover(
-                start, x[some], damage=damage, rounds=effort.pick(2, 20, 20), examples=count, rng=seed
+                start, x[some], damage=damage, rounds=most, keep=most + 1, examples=count, rng=seed
             )
             found[f"path {count}"] = path.module()
             if count == COUNTS[0]:
-                lost = path.distance[0] * 0.05
-                rounds.append(float(path.steps[np.argmax(path.distance <= lost)]))
+                back = path.steps[path.distance <= 0.05 * path.distance[0]]
+                rounds.append(float(back[0]) if len(back) else most + 1.0)
             found[f"tuned {count}"] = baselines.fine_tuning(
                 start, x[some], data.y_train[some], damage=damage, training=training[str(count)], rng=seed
             )

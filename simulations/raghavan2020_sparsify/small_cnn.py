@@ -24,8 +24,9 @@ def run(effort: Effort) -> Found:
     lost, along = [], None
     for seed in range(effort.pick(1, 1, 5)):
         start = build("small-cnn", data.image_shape, data.classes, rng=seed)
+        length = effort.pick(20, 300, 2000)
         trained = train_classifier(
-            start, x, data.y_train, steps=effort.pick(20, 300, 2000), batch=64, rate=3e-3, rng=seed
+            start, x, data.y_train, steps=length, batch=64, rate=3e-3, statistics="batch", rng=seed
         )
         path = sparsify(trained, x, sparsity=0.95, steps=steps, batch=64, rate=3e-3, rng=seed)
         whole = accuracy(trained, x_test, data.y_test)

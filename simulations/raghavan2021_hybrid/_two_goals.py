@@ -74,7 +74,7 @@ def first_task(case: Case, images: ImageSet, task: Task, seed: int) -> tuple[nn.
     """Return a network trained on the first task, and what is left of it when it was made sparse without labels."""
     plan = {"batch": case.batch, "rate": 1e-3, "rng": seed}
     start = build(case.network, images.image_shape, images.classes, rng=seed)
-    start = train_classifier(start, *task, steps=case.training, **plan)
+    start = train_classifier(start, *task, steps=case.training, statistics="batch", **plan)
     return start, sparsify(start, task[0], sparsity=case.sparsity, steps=case.steps, **plan).module()
 
 

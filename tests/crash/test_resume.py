@@ -155,6 +155,38 @@ def test_the_state_of_another_computation_is_refused(sheet, tmp_path):
         organize(sheet, "rate_map", units=4, steps=4096, rng=1, checkpoint=Mortal(tmp_path))
 
 
+def test_the_state_of_another_path_is_refused(tmp_path):
+    torch = pytest.importorskip("torch")
+    from dataclasses import replace
+
+    from devnet import fip
+
+    module = torch.nn.Linear(6, 4)
+    x = torch.linspace(-1, 1, 60).reshape(10, 6)
+    problem = fip.Problem(
+        x,
+        fip.Sum(fip.Sparsity(0.5), fip.NewTask(x, torch.arange(10) % 4)),
+        stop=fip.StopWhen(steps=9),
+        direction=fip.PenalizedGradient(penalty=1.0),
+    )
+    with pytest.raises(InterruptedRunError):
+        fip.traverse(module, problem, rng=1, checkpoint=Mortal(tmp_path))
+    others = {
+        "another goal": {"objective": fip.Sum(fip.Sparsity(0.6), fip.NewTask(x, torch.arange(10) % 4))},
+        "other labels": {"objective": fip.Sum(fip.Sparsity(0.5), fip.NewTask(x, torch.arange(10) % 3))},
+        "other inputs": {"inputs": x + 1},
+        "another rate": {"step": fip.Adam(1e-4)},
+        "counted": {"counted": ["bias"]},
+        "keep": {"keep": 3},
+    }
+    for change in others.values():
+        with pytest.raises(BusyError, match="holds the state of another computation"):
+            fip.traverse(module, replace(problem, **change), rng=1, checkpoint=Mortal(tmp_path))
+    same_again = replace(problem, inputs=x.numpy())
+    with pytest.raises(InterruptedRunError):
+        fip.traverse(module, same_again, rng=1, checkpoint=Mortal(tmp_path))
+
+
 def test_a_request_to_stop_is_followed_at_the_next_cut(sheet, tmp_path):
     place = Checkpoints(tmp_path, every=1e9)
     stopping.ask()

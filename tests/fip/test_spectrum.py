@@ -109,6 +109,17 @@ def test_lanczos_finds_an_eigenvalue_as_often_as_it_is_there():
     torch.testing.assert_close(found.values, torch.tensor([3.0] * 8 + [1 / 3] * 4, dtype=torch.float64))
 
 
+def test_lanczos_finds_small_eigenvalues_in_single_precision():
+    """In a float32 vector of many entries, eigenvalues far below 1 are couplings, not rounding."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(400, 300, bias=False), nn.Tanh(), nn.Linear(300, 1, bias=False))
+    for parameter in module.parameters():
+        parameter.data *= 0.1
+    local = Euclidean().at(Network(module), 0.1 * torch.randn(12, 400))
+    exact, found = Spectrum.exact(local, 6), Spectrum.lanczos(local, 6, rng=1)
+    torch.testing.assert_close(found.values, exact.values[:6], rtol=1e-4, atol=0)
+
+
 def test_a_module_that_mixes_its_examples_is_refused(make_mlp, draws):
     local = Euclidean().at(Network(Mixing(make_mlp(4, 3))), draws("x", 6, 4))
     with pytest.raises(ConfigError, match=r"^module: 'Mixing'"):

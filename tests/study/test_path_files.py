@@ -134,6 +134,14 @@ def test_two_networks_are_connected_into_a_curve(weights_file, tmp_path):
     assert len(metadata["error"]) == 25
 
 
+def test_networks_behind_different_pools_are_not_connected(grown_file, weights_file, tmp_path):
+    other = load_network(grown_file)
+    other.feature_mean += 1.0
+    save_network(other, tmp_path / "other")
+    with pytest.raises(ConfigError, match=r"^other: .*through the same pools"):
+        connect_files(Job(grown_file, tmp_path / "c", "digits"), tmp_path / "other", steps=2)
+
+
 @pytest.mark.parametrize("factory", ["mlp:64-21-10", "small-cnn"])
 def test_weights_of_another_network_are_refused(weights_file, tmp_path, factory):
     with pytest.raises(ConfigError, match=r"^network: .* weights of a "):

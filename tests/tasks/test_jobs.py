@@ -64,6 +64,25 @@ def test_training_learns_and_repeats_itself(dense, digits):
     assert all(torch.equal(a, b) for a, b in zip(start.parameters(), untrained().parameters(), strict=True))
 
 
+def test_batch_norm_keeps_its_statistics_or_learns_those_of_the_batches(digits):
+    torch.manual_seed(0)
+    start = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(64, 20), torch.nn.BatchNorm1d(20), torch.nn.ReLU()
+    )
+    start.append(torch.nn.Linear(20, 10))
+    x, y, x_test, y_test = digits
+    frozen = train_classifier(start, x, y, steps=200, rate=1e-2, rng=0)
+    assert torch.equal(frozen[2].running_mean, start[2].running_mean)
+    fresh = train_classifier(start, x, y, steps=200, rate=1e-2, statistics="batch", rng=0)
+    assert start[2].num_batches_tracked == 0
+    assert fresh[2].num_batches_tracked == 200
+    assert fresh.training
+    with torch.no_grad():
+        seen = fresh[1](fresh[0](x))
+    assert (fresh[2].running_mean - seen.mean(0)).abs().max() < 0.3 * seen.std()
+    assert accuracy(fresh, x_test, y_test) > 0.9
+
+
 def test_sparsify_without_labels_keeps_up_with_pruning_that_sees_them(dense, digits):
     x, y, x_test, y_test = digits
     path = sparsify(dense, x, sparsity=0.95, steps=600, rng=0)
@@ -144,6 +163,13 @@ def test_accuracy_leaves_the_mode_alone(dense, digits):
     dense.eval()
     assert accuracy(dense, digits[2].numpy(), digits[3].numpy()) > 0.95
     assert not dense.training
+    dense.train()
+    part = next(dense.children())
+    part.eval()  # one that its owner has frozen
+    accuracy(dense, *digits[2:])
+    assert dense.training
+    assert not part.training
+    dense.eval()
 
 
 @pytest.mark.parametrize(
@@ -160,6 +186,7 @@ def test_accuracy_leaves_the_mode_alone(dense, digits):
         ("steps", lambda m, x, y: train_classifier(m, x, y, steps=0)),
         ("batch", lambda m, x, y: train_classifier(m, x, y, batch=2.0)),
         ("rate", lambda m, x, y: train_classifier(m, x, y, rate=-1.0)),
+        ("statistics", lambda m, x, y: train_classifier(m, x, y, statistics="fresh")),
         ("labels", lambda m, x, y: train_classifier(m, x, y[:-1])),
         ("labels", lambda m, x, y: accuracy(m, x, y.double())),
         ("labels", lambda m, x, y: accuracy(m, x, -1 - y)),

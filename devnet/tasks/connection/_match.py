@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from devnet._core.errors import ConfigError
 from devnet.fip._inputs import as_inputs
+from devnet.fip._running import evaluating
 
 _BETWEEN = (nn.ReLU, nn.LeakyReLU, nn.GELU, nn.ELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.Identity, nn.Dropout)
 
@@ -106,12 +107,10 @@ def _answers(module: nn.Module, chain: list[nn.Linear], x: Tensor) -> list[Tenso
     handles = [
         m.register_forward_hook(lambda _, __, out: seen.append(out.detach().double())) for m in chain[:-1]
     ]
-    training = module.training
     try:
-        with torch.no_grad():
-            module.eval()(x)
+        with evaluating(module), torch.no_grad():
+            module(x)
     finally:
-        module.train(training)
         for handle in handles:
             handle.remove()
     answers = []
