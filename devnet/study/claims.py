@@ -30,8 +30,8 @@ class Claim:
         text: The sentence.
         source: Where the bar comes from.
         unit: Unit of bar and value.
-        sense: ``">="`` or ``"<="``.
-        bar: The number.
+        sense: ``">="`` or ``"<="``; empty without a bar.
+        bar: The number, or None where the value is but reported, as controls are.
         paper: What was published, as a number or as words; empty where the claim is our own.
         quick: Bar of the quick form of a study, whose runs are shorter; None where it is the same.
         needs: ``"cuda"`` where the claim is asked only of machines with a CUDA device.
@@ -40,15 +40,15 @@ class Claim:
     text: str
     source: str
     unit: str
-    sense: str
-    bar: float
+    sense: str = ""
+    bar: float | None = None
     paper: str | float = ""
     quick: float | None = None
     needs: str = ""
 
-    def reached(self, value: float) -> bool:
-        """Say whether a value reaches the bar."""
-        return _SENSES[self.sense](value, self.bar)
+    def reached(self, value: float) -> bool | None:
+        """Say whether a value reaches the bar; None without one."""
+        return None if self.bar is None else _SENSES[self.sense](value, self.bar)
 
     def told(self) -> dict[str, Any]:
         """Return what a table tells of the claim."""
@@ -156,7 +156,7 @@ def table(found: list[dict[str, Any]]) -> str:
 
 def bar(row: dict[str, Any]) -> str:
     """Return the bar of a row in words."""
-    return f"{row['sense']} {row['bar']:g} {row['unit']}".strip()
+    return "-" if row["bar"] is None else f"{row['sense']} {row['bar']:g} {row['unit']}".strip()
 
 
 def measured(row: dict[str, Any]) -> str:
@@ -166,5 +166,5 @@ def measured(row: dict[str, Any]) -> str:
 
 
 def reached(row: dict[str, Any]) -> str:
-    """Say whether a row reached its bar, so that a miss is seen."""
-    return "yes" if row["reached"] else "**no**"
+    """Say whether a row reached its bar, so that a miss is seen; rows without one are reported."""
+    return "reported" if row["bar"] is None else "yes" if row["reached"] else "**no**"

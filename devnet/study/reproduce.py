@@ -108,7 +108,7 @@ def missed(found: dict[str, Any]) -> list[str]:
         for name, figure in found["figures"].items()
         if Effort(figure["effort"]).holds_bars
         for row in figure["rows"]
-        if not row["reached"]
+        if row["reached"] is False
     ]
 
 
