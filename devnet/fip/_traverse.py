@@ -43,7 +43,8 @@ def traverse(
 ) -> Path:
     r"""Move a network along a path on which its function stays as invariant as can be (F24).
 
-    Approximates :math:`\min \int \langle\gamma', \gamma'\rangle_g + O(\gamma)\, dt` in discrete steps: the reference
+    Approximates :math:`\min \int \langle\gamma', \gamma'\rangle_g - \beta\, \gamma' \cdot v\, dt`, v being minus the
+    gradient of the objective, in discrete steps: the reference
     outputs :math:`z_0` are those of a frozen copy of the module and are cached once; every step takes the direction's
     proposal as far as the step rule lets it, then applies the objective's proximal map.
 

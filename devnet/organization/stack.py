@@ -281,6 +281,7 @@ def simulate_stack(stack: Stack, recording: Recording, *, backend: str = "numba"
 
     Raises:
         ConfigError: The recording is of another sheet, or the backend is unknown.
+        HealthError: A variable left the finite numbers.
     """
     if recording.sheet.n != stack.sheet.n:
         raise ConfigError(
@@ -306,4 +307,6 @@ def simulate_stack(stack: Stack, recording: Recording, *, backend: str = "numba"
             found, _through(stepper, stack.spec.feeding, layers, part, learn=False), strict=True
         ):
             kept.append(heard)
+        for number, layer in enumerate(layers, start=2):
+            check_layer(layer.state, number, at + len(part))
     return tuple(Frames.join(parts) for parts in found)

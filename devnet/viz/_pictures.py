@@ -73,12 +73,14 @@ def _growth(run: Run) -> Iterator[Picture]:
         return
     sheet = run.sheets[0]
     ended = f"{sheet.n} cells and {sheet.m} layer-II units after {sheet.sweeps} sweeps"
+    hole = bool(sheet.scaffold.holes)
     yield Picture(
         "growth",
         "growth",
         "The sheet at several times",
-        "A dot is a layer-I cell, colored by the sweep of its birth, joined to its mother. Nothing grows in the hole.",
-        f"The sheet at several sweeps, from one cell near a corner to {ended}; cells flow around the hole.",
+        "A dot is a layer-I cell, colored by the sweep of its birth, joined to its mother."
+        + " Nothing grows in a hole." * hole,
+        f"The sheet at several sweeps, from one cell to {ended}" + "; cells flow around the hole." * hole,
         lambda: growth(sheet),
     )
     yield Picture(
@@ -196,7 +198,7 @@ def _pools(run: Run) -> Iterator[Picture]:
         "fields",
         "Receptive fields",
         "An ellipse for the field of each organized unit; some that overlap least are filled.",
-        "Ellipses that cover the sheet around the hole.",
+        "Ellipses that cover the sheet.",
         lambda: fields(wiring),
     )
     yield Picture(

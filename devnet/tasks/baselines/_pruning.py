@@ -131,7 +131,7 @@ def gradual_fisher_pruning(
     r"""Gradual pruning by :math:`w^2 (F_{ii} + floor)` in place of the magnitude (Theis et al. 2018).
 
     The diagonal of the Fisher metric is estimated as FIP's saliency does, on fresh examples at every choice and
-    averaged over choices; what is left of a difference to FIP is its soft contraction and that it sees no label.
+    averaged over choices, here of four times as many. FIP differs by its soft contraction, and sees no label.
 
     Args:
         module: The dense network; it is not touched.
