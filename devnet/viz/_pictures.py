@@ -73,7 +73,7 @@ def _growth(run: Run) -> Iterator[Picture]:
         return
     sheet = run.sheets[0]
     ended = f"{sheet.n} cells and {sheet.m} layer-II units after {sheet.sweeps} sweeps"
-    hole = bool(sheet.scaffold.holes)
+    hole = bool(run.model.scaffold.holes)
     yield Picture(
         "growth",
         "growth",
