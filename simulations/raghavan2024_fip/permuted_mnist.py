@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 from devnet.data import ImageSet, load_images
 from devnet.study.claims import Answer
 from devnet.study.figure import Effort, Found, main
+from devnet.study.plan import cores
 from devnet.study.tuning import tuned
+from devnet.study.workers import in_processes
 from devnet.tasks.continual import AGEM, EWC, GPM, Method, MetricAnchor, Replay, er, permute_inputs
 from devnet.tasks.models import build
 from devnet.viz.style import OURS, PATCHES, THEIRS, styled
@@ -44,18 +46,23 @@ def score(images: ImageSet, candidate: Candidate, seed: int, count: int = 10) ->
     )
 
 
-def run(effort: Effort) -> Found:
-    """Learn ten tasks with every method; the short form has 1/50 of the images."""
+def scored(job: tuple[Effort, Candidate, int]) -> np.ndarray:
+    """Return the accuracies of one method and seed; the short form has 1/50 of the images."""
+    effort, candidate, seed = job
     images = load_images(effort.pick("digits", "mnist", "mnist"))
     most = effort.pick(20, 1200, 60_000)
     images = replace(images, x_train=images.x_train[:most], y_train=images.y_train[:most])
+    return score(images, candidate, seed, effort.pick(2, 10, 10))
+
+
+def run(effort: Effort) -> Found:
+    """Learn ten tasks with every method; in the full form, hours of small steps, on all cores."""
     chosen = tuned(__file__, "permuted_mnist", CANDIDATES)
+    jobs = [(effort, method, seed) for seed in range(effort.pick(1, 1, 5)) for method in chosen.values()]
     began = perf_counter()
-    scores = {
-        name: [score(images, method, seed, effort.pick(2, 10, 10)) for seed in range(effort.pick(1, 1, 5))]
-        for name, method in chosen.items()
-    }
+    found = in_processes("networks", scored, jobs, effort.pick(1, 1, cores()))
     seconds = perf_counter() - began
+    scores = {name: found[number :: len(chosen)] for number, name in enumerate(chosen)}
     means = {name: np.array([v.mean() for v in runs]) for name, runs in scores.items()}
     best = max((v for n, v in means.items() if n != "path"), key=np.mean)
     answers = {
