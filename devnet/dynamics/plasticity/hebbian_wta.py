@@ -89,23 +89,26 @@ def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, po
     return f if r[11] != 0.0 else 1.0
 
 
-def strengthen(j, gain, firing, weights, total, structural):
-    """Let unit j's synapses from the firing cells grow, and rescale all of them to their sum."""
+def strengthen(units, gains, firing, weights, total, structural):
+    """Let these units' synapses from the firing cells grow by their gains, and rescale all of them to their sum."""
     for i in firing:
-        if structural == 0.0 or weights[i, j] > 0.0:
-            weights[i, j] += gain
-    column = 0.0
+        for e in range(len(units)):
+            if structural == 0.0 or weights[i, units[e]] > 0.0:
+                weights[i, units[e]] += gains[e]
+    column = np.zeros(len(units))
     for i in range(len(weights)):
-        column += weights[i, j]
+        for e in range(len(units)):
+            column[e] += weights[i, units[e]]
+    factor = total / column
     for i in range(len(weights)):
-        weights[i, j] *= total / column
+        for e in range(len(units)):
+            weights[i, units[e]] *= factor[e]
 
 
 def teach_kernel(firing, f, weights, pre, post, r):
     """Let every unit with f_j > 0 learn: ``teach``, compiled."""
-    for j in range(len(f)):
-        if f[j] > 0.0:
-            strengthen(j, r[9] * f[j], firing, weights, r[0], r[12])
+    units = np.flatnonzero(f)
+    strengthen(units, r[9] * f[units], firing, weights, r[0], r[12])
 
 
 RULE = base.register(Rule("hebbian_wta", 0, constants, learn, kernel, teach))

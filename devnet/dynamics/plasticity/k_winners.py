@@ -65,10 +65,11 @@ def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, po
         excess[j] = scale[j] * drives[j] - thresholds[j]
     excess[k] = first
     j = k
+    best, gains, count = np.empty(int(r[10]), np.int64), np.empty(int(r[10])), 0
     for _ in range(int(r[10])):
         rise = (excess[j] / first) ** r[11] * excess[j]
-        gain = r[9] * (1.0 if r[12] != 0.0 else rise)
-        hebbian_wta.strengthen(j, gain, firing, weights, r[0], r[13])
+        best[count], gains[count] = j, r[9] * (1.0 if r[12] != 0.0 else rise)
+        count += 1
         if j != k:
             thresholds[j] += r[5] * rise
         excess[j] = 0.0
@@ -78,15 +79,15 @@ def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, po
                 j = other
         if excess[j] <= 0.0:
             break
+    hebbian_wta.strengthen(best[:count], gains[:count], firing, weights, r[0], r[13])
     return first
 
 
 def teach_kernel(firing, f, weights, pre, post, r):
     """Let every unit with y_j = f_j > 0 learn: ``teach``, compiled."""
-    for j in range(len(f)):
-        if f[j] > 0.0:
-            gain = r[9] * (1.0 if r[12] != 0.0 else f[j])
-            hebbian_wta.strengthen(j, gain, firing, weights, r[0], r[13])
+    units = np.flatnonzero(f)
+    gains = r[9] * (np.ones(len(units)) if r[12] != 0.0 else f[units])
+    hebbian_wta.strengthen(units, gains, firing, weights, r[0], r[13])
 
 
 RULE = base.register(Rule("k_winners", 3, constants, learn, kernel, teach))

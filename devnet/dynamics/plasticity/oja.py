@@ -46,34 +46,36 @@ def constants(spec: OjaSpec, n: int, units: int) -> Float[np.ndarray, " k"]:
     return np.array([*shared, spec.eta, float(spec.learners == "all"), float(spec.structural)])
 
 
-def turn(j, eta, firing, weights, structural):
-    """Let unit j learn at a rate."""
+def turn(units, eta, firing, weights, structural):
+    """Let these units learn, each at its rate."""
     x = 1.0 / np.sqrt(len(firing))
-    rate = 0.0
+    rate = np.zeros(len(units))
     for i in firing:
-        rate += x * weights[i, j]
+        for e in range(len(units)):
+            rate[e] += x * weights[i, units[e]]
     shrink = 1.0 - eta * rate**2
     for i in range(len(weights)):
-        weights[i, j] *= shrink
+        for e in range(len(units)):
+            weights[i, units[e]] *= shrink[e]
     for i in firing:
-        if structural == 0.0 or weights[i, j] > 0.0:
-            weights[i, j] += eta * rate * x
+        for e in range(len(units)):
+            if structural == 0.0 or weights[i, units[e]] > 0.0:
+                weights[i, units[e]] += eta[e] * rate[e] * x
 
 
 def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, post, r):
     """Let unit k learn, or all units (k < 0: nobody won). Returns 1 where there was a winner, else 0."""
     if k < 0:
         return 0.0
-    for j in range(0 if r[10] != 0.0 else k, weights.shape[1] if r[10] != 0.0 else k + 1):
-        turn(j, r[9], firing, weights, r[11])
+    units = np.arange(weights.shape[1]) if r[10] != 0.0 else np.arange(k, k + 1)
+    turn(units, np.full(len(units), r[9]), firing, weights, r[11])
     return 1.0
 
 
 def teach_kernel(firing, f, weights, pre, post, r):
     """Let every unit with f_j > 0 learn: ``teach``, compiled."""
-    for j in range(len(f)):
-        if f[j] > 0.0:
-            turn(j, f[j] * r[9], firing, weights, r[11])
+    units = np.flatnonzero(f)
+    turn(units, f[units] * r[9], firing, weights, r[11])
 
 
 RULE = base.register(Rule("oja", 4, constants, learn, kernel, teach))

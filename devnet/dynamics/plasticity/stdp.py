@@ -113,21 +113,26 @@ def see(firing, weights, pre, post, r):
         pre[1, i] = keep * pre[1, i] + 1.0
 
 
-def follow(j, f, weights, pre, post, r):
-    """Let the spike of unit j, which counts f, strengthen its synapses and leave a trace."""
+def follow(units, f, weights, pre, post, r):
+    """Let the spikes of these units, which count f, strengthen their synapses and leave a trace."""
     w_max, soft, keep, structural = r[17], r[18] != 0.0, r[21], r[22] != 0.0
-    a = f * (r[9] + r[11] * post[1, j])
-    column = 0.0
+    a, column = np.empty(len(units)), np.zeros(len(units))
+    for e in range(len(units)):
+        a[e] = f[e] * (r[9] + r[11] * post[1, units[e]])
+        for row in range(2):
+            post[row, units[e]] = keep * post[row, units[e]] + f[e]
     for i in range(len(weights)):
-        w = weights[i, j]
-        if w > 0.0 or not structural:
-            weights[i, j] = min(max(w + pre[0, i] * a * (w_max - w if soft else 1.0), 0.0), w_max)
-        column += weights[i, j]
-    post[0, j] = keep * post[0, j] + f
-    post[1, j] = keep * post[1, j] + f
+        for e in range(len(units)):
+            w = weights[i, units[e]]
+            if w > 0.0 or not structural:
+                w = min(max(w + pre[0, i] * a[e] * (w_max - w if soft else 1.0), 0.0), w_max)
+                weights[i, units[e]] = w
+            column[e] += w
     if r[19] != 0.0:
+        factor = r[0] / column
         for i in range(len(weights)):
-            weights[i, j] *= r[0] / column
+            for e in range(len(units)):
+                weights[i, units[e]] *= factor[e]
 
 
 def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, post, r):
@@ -135,16 +140,15 @@ def kernel(firing, k, y, drives, scale, stored_sum, weights, thresholds, pre, po
     see(firing, weights, pre, post, r)
     if k < 0 or y <= thresholds[k]:
         return 0.0
-    follow(k, 1.0, weights, pre, post, r)
+    follow(np.arange(k, k + 1), np.ones(1), weights, pre, post, r)
     return 1.0
 
 
 def teach_kernel(firing, f, weights, pre, post, r):
     """Take one step of the rule for given spikes: ``teach``, compiled."""
     see(firing, weights, pre, post, r)
-    for j in range(len(f)):
-        if f[j] > 0.0:
-            follow(j, f[j], weights, pre, post, r)
+    units = np.flatnonzero(f)
+    follow(units, f[units], weights, pre, post, r)
 
 
 PAIR = base.register(Rule("pair_stdp", 1, constants, learn, kernel, teach))
