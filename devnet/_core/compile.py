@@ -24,6 +24,7 @@ from numba.core import config as _config
 _COMPILED_FROM = (
     "_core/random.py",
     "_core/compile.py",
+    "backends/mesh.py",
     "backends/numba_",
     "dynamics",
     "growth",

@@ -14,7 +14,6 @@ from devnet.cli import bench, fip, runs, see, study
 from devnet.cli.options import (
     Backend,
     Field,
-    Images,
     Model,
     Out,
     Seed,
@@ -170,7 +169,9 @@ def stack(
     out: Out,
     steps: Annotated[int | None, typer.Option(min=1, help="Number of steps; the model's by default.")] = None,
     seed: Seed = 0,
-    backend: Annotated[str, typer.Option(help="Who steps the layers: numba or reference.")] = "numba",
+    backend: Annotated[
+        str, typer.Option(help="Who steps the layers: numba, reference, brian2 or brian2-numpy.")
+    ] = "numba",
     field: Field = "exact",
     threads: Threads = 1,
     activity: Annotated[str, typer.Option(help="waves, or shuffled for the control.")] = "waves",
@@ -202,18 +203,33 @@ def export(
         Path, typer.Argument(help="Wiring that `devnet organize` wrote, or stack that `devnet stack` wrote.")
     ],
     out: Out,
-    images: Images = "digits",
+    images: Annotated[
+        str | None, typer.Option("--data", help="Of a wiring: image set; digits by default.")
+    ] = None,
     hidden: Annotated[
-        int, typer.Option(min=0, help="Units of the hidden layer behind the pools; 0: none.")
-    ] = 100,
-    train: Annotated[int, typer.Option(min=0, help="Steps of training with labels; 0: as it starts.")] = 2000,
-    seed: Seed = 0,
+        int | None,
+        typer.Option(
+            min=0, help="Of a wiring: units of the hidden layer behind the pools; 0: none; 100 by default."
+        ),
+    ] = None,
+    train: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Of a wiring: steps of training with labels; 0: as it starts; 2000 by default."
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of a wiring: seed of weights and training; 0 by default.")
+    ] = None,
     format: Annotated[  # noqa: A002  # as users say it
         str, typer.Option(help="Of a stack: torch (its state_dict), onnx or nir. A wiring goes to torch.")
     ] = "torch",
     answer: Annotated[
-        str, typer.Option(help="Of a stack to torch or onnx: sums, or relay (gain control and winners).")
-    ] = "sums",
+        str | None,
+        typer.Option(
+            help="Of a stack to torch or onnx: sums (default), or relay (gain control and winners)."
+        ),
+    ] = None,
 ) -> None:
     """Hand pools to PyTorch with a trained classifier behind them; or a stack as it is to torch, ONNX or NIR."""
     writable(out)
@@ -222,15 +238,24 @@ def export(
     from devnet.study import networks
 
     noun = load(grown)
+    of_wiring = {"--data": images, "--hidden": hidden, "--train": train, "--seed": seed}
+    idle = of_wiring if isinstance(noun, Stack) else {"--answer": answer}
+    if format == "nir":
+        idle |= {"--answer": answer}
+    if given := [name for name, value in idle.items() if value is not None]:
+        what = f"a {type(noun).__name__.lower()} to {format}"
+        raise ConfigError(given[0], idle[given[0]], f"nothing: it does not apply to {what}")
     if isinstance(noun, Stack):
         from devnet.export import write_stack
 
-        lost = write_stack(noun, out, format, answer=answer)  # type: ignore[arg-type]
+        lost = write_stack(noun, out, format, answer=answer or "sums")  # type: ignore[arg-type]
         typer.echo(f"{out}: {noun} for {format}\nleft behind: " + "\n             ".join(lost))
         return
     if format != "torch":
         raise ConfigError("format", format, "'torch': other formats are for stacks")
-    network, right = networks.export(grown, images, hidden=hidden, train=train, rng=seed)
+    images = images or "digits"
+    hidden, train = 100 if hidden is None else hidden, 2000 if train is None else train
+    network, right = networks.export(grown, images, hidden=hidden, train=train, rng=seed or 0)
     networks.save_network(network, out)
     typer.echo(f"{out}: {len(network.feature_mean)} pools, test accuracy {100 * right:.1f} % on {images}")
 
@@ -248,10 +273,15 @@ def models() -> None:
 def data_list() -> None:
     """List the image sets and where they lie on this machine."""
     from devnet.data import NAMES, where
+    from devnet.data.registry import REGISTRY
 
     for name in NAMES:
         place = "comes with scikit-learn" if name == "digits" else where(name)
-        typer.echo(f"{name:<16} {place or f'not here; run: devnet data fetch {name}'}")
+        typer.echo(
+            f"{name:<16} {place or f'not here; run: devnet data fetch {name} ({REGISTRY[name].megabytes} MB)'}"
+        )
+        if name in REGISTRY:
+            typer.echo(f"{'':<16} {REGISTRY[name].citation}")
 
 
 @data_app.command("fetch")

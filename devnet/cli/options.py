@@ -11,7 +11,7 @@ Model = Annotated[str, typer.Argument(help="Name of a model (see `devnet models`
 Out = Annotated[Path, typer.Option("--out", "-o", help="File to write; an existing one is replaced.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all randomness.")]
 Backend = Annotated[str, typer.Option(help="Who steps the sheet: numba, reference, brian2 or torch.")]
-Field = Annotated[str, typer.Option(help="How the coupling is summed: exact, or fast (numba only).")]
+Field = Annotated[str, typer.Option(help="How the coupling is summed: exact, or fast (numba, torch).")]
 Threads = Annotated[
     int, typer.Option(min=1, help="Threads for sheets of 8000 cells and more with a fast field.")
 ]

@@ -144,6 +144,8 @@ def sweep(
     for row in failed:
         typer.echo(f"{out / row['point']}: failed: {row['failed']}")
     typer.echo(f"{out / 'table.csv'}: {len(rows)} points, {len(failed)} failed")
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from devnet.cli.options import Model, Seed
+from devnet.cli.targets import writable
 
 app = typer.Typer()
 
@@ -36,6 +37,7 @@ def movie(
     height: Annotated[int | None, typer.Option(help="Lines of a frame; 720 for MP4, 400 for GIF.")] = None,
 ) -> None:
     """Write a movie of a run: growth, waves, pools forming."""
+    writable(out)
     from devnet.viz.movie import write_movie
 
     typer.echo(write_movie(run, out, height=height))

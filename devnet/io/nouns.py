@@ -138,9 +138,17 @@ def _pack(noun: Noun) -> tuple[Arrays, dict[str, Any]]:
         case _:
             raise ConfigError("noun", type(noun).__name__, "a Sheet, Recording, Wiring or Stack")
     arrays, sheet = _pack(noun.sheet)
+    dynamics = noun.dynamics.model_dump(mode="json")
+    try:
+        TypeAdapter[Any](DynamicsSpec).validate_python(dynamics)
+        if isinstance(noun, Wiring):
+            build(LearningSpec, extra["learning"], where="learning")
+    except (ValidationError, ConfigError):
+        why = "a form and a rule that come with devnet: a file of others could not be read again"
+        raise ConfigError("noun", noun.dynamics.form, why) from None
     metadata = extra | {
         "sheet": sheet,
-        "dynamics": noun.dynamics.model_dump(mode="json"),
+        "dynamics": dynamics,
         "key": str(noun.key.value),
         "backend": noun.backend,
         "field": noun.field,

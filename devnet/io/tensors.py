@@ -118,11 +118,6 @@ def read_listed(path: str | Path, kind: str, sha256: str) -> Arrays:
     return arrays
 
 
-def read_kind(path: str | Path) -> str:
-    """Return what kind of thing a file holds; the whole file is checked as by ``read_tensors``."""
-    return _read(Path(path))[1]["kind"]
-
-
 def read_any(path: str | Path) -> tuple[str, Arrays, dict[str, Any]]:
     """Return (kind, arrays, metadata) of a file; it is checked as by ``read_tensors``."""
     arrays, head = _read(Path(path))

@@ -14,7 +14,7 @@ from devnet._core.errors import ConfigError
 from devnet._core.random import Key
 from devnet.backends.base import SheetModel, State, backend_of
 from devnet.dynamics import plasticity
-from devnet.measure import organized
+from devnet.measure import organized_on
 from devnet.sheet import Sheet
 from devnet.spec import DynamicsSpec, LearningSpec
 from devnet.viz.scene import Part, even_units, levels, spike_arrays
@@ -199,7 +199,7 @@ class Player:
 
         def made() -> Part:
             sheet = self._start.sheet
-            share = 100.0 * float(organized(weights, sheet.positions, recent).mean())
+            share = 100.0 * float(organized_on(sheet, weights, recent).mean())
             return Part(
                 {"kind": "weights", "step": step, "learned": learned, "organized": share},
                 {"unit": np.arange(sheet.m, dtype=np.uint32), "share": levels(weights), **self._shown},

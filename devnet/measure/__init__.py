@@ -15,9 +15,9 @@ from devnet.measure.pooling import coverage as coverage
 from devnet.measure.pooling import initial_statistics as initial_statistics
 from devnet.measure.pooling import largest_component_share as largest_component_share
 from devnet.measure.pooling import organized as organized
+from devnet.measure.pooling import organized_on as organized_on
 from devnet.measure.pooling import overlap as overlap
 from devnet.measure.pooling import pool_centers as pool_centers
-from devnet.measure.pooling import pool_sizes as pool_sizes
 from devnet.measure.pooling import pool_statistics as pool_statistics
 from devnet.measure.pooling import receptive_fields as receptive_fields
 from devnet.measure.pooling import relative_pool_sizes as relative_pool_sizes

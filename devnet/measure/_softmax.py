@@ -61,7 +61,7 @@ def softmax_readout(
         raise ConfigError("x_train, x_test", "NaN or infinity", "finite numbers")
     if epochs < 1:
         raise ConfigError("epochs", epochs, "at least 1")
-    mean, spread = train.mean(axis=0), train.std(axis=0)
+    mean, spread = (v(train, axis=0, dtype=np.float64).astype(np.float32) for v in (np.mean, np.std))
     scale = np.where(spread > 1e-6 * np.abs(train).max(axis=0), spread, np.inf).astype(np.float32)
     train, test = (train - mean) / scale, (test - mean) / scale
     weights = _fitted(train, labels, epochs, as_key(rng))

@@ -8,6 +8,7 @@ rms radius is below half of the sheet's, and the largest connected part of its f
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -15,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from devnet._core.arrays import frozen_array
 from devnet._core.errors import ConfigError
 from devnet.measure._parts import LINK_SPACINGS, Neighbors, chunks
-from devnet.sheet import PLANE, Surface, Wiring
+from devnet.sheet import PLANE, Sheet, Surface, Wiring
 from devnet.sheet.sampling import receptive_fields
 
 RADIUS_BELOW = 0.5
@@ -151,11 +152,6 @@ def overlap(fields: Bool[np.ndarray, "n M"]) -> float:
     return float(count.sum() / covered) if covered else 0.0
 
 
-def pool_sizes(weights: Float[np.ndarray, "n M"], threshold: float = G19_THRESHOLD) -> Int[np.ndarray, " M"]:
-    """Return the number of nodes in each unit's pool ``{i : w_ij >= threshold}`` (G19, whose mean weight is 2.5)."""
-    return (weights >= threshold).sum(axis=0)
-
-
 def relative_pool_sizes(
     weights: Float[np.ndarray, "n M"], share: float = G19_THRESHOLD / G19_MEAN
 ) -> Int[np.ndarray, " M"]:
@@ -263,10 +259,29 @@ def initial_statistics(wiring: Wiring) -> PoolStatistics:
     return _statistics(wiring, wiring.initial_weights, np.ones(wiring.units, dtype=np.int64))
 
 
+def organized_on(
+    sheet: Sheet, weights: Float[np.ndarray, "n M"], late_wins: Int[np.ndarray, " M"]
+) -> Bool[np.ndarray, " M"]:
+    """Say which units are organized on a sheet, as ``wiring_statistics`` counts them: signs do not count.
+
+    Args:
+        sheet: Where the cells lie.
+        weights: (n, M).
+        late_wins: (M,), learning events that each unit won in the last fifth of the run.
+
+    Returns:
+        (M,), see ``organized``; nodes are linked within 2 of the sheet's mean spacings.
+    """
+    return organized(np.abs(weights), sheet.positions, late_wins, **_linked(sheet))
+
+
 def _statistics(wiring: Wiring, weights: np.ndarray, won: np.ndarray) -> PoolStatistics:
     sheet = wiring.sheet
-    link, surface = LINK_SPACINGS * sheet.spacing, sheet.scaffold.surface
-    return pool_statistics(np.abs(weights), sheet.positions, won, link=link, surface=surface)
+    return pool_statistics(np.abs(weights), sheet.positions, won, **_linked(sheet))
+
+
+def _linked(sheet: Sheet) -> dict[str, Any]:
+    return {"link": LINK_SPACINGS * sheet.spacing, "surface": sheet.scaffold.surface}
 
 
 def _meets_all(ratio: np.ndarray, part: np.ndarray, late_wins: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from devnet.backends.base import Backend, SheetModel, State, backend_of
 from devnet.backends.layers import Stepper, check_layer, stepper_of
 from devnet.dynamics.layered import LayerState, Stage, bell, mature, pruned
 from devnet.dynamics.plasticity.upkeep import pieces, tend
-from devnet.sheet import Frames, Layer, Recording, Sheet, Stack, even_places
+from devnet.sheet import PLANE, Frames, Layer, Recording, Sheet, Stack, even_places
 from devnet.spec import LayerSpec, StackSpec
 from devnet.waves import named
 from devnet.waves.resume import identity, packed, restore
@@ -165,6 +165,10 @@ def organize_stack(
     spec = sheet.model.stack if spec is None else spec
     if spec is None:
         raise ConfigError("spec", None, "a StackSpec, or a model with a [stack]")
+    if sheet.scaffold.surface != PLANE:
+        raise ConfigError(
+            "sheet", "on a sphere", "a sheet on the plane: layers of a stack measure distances there"
+        )
     length = spec.steps if steps is None else steps
     if length < 1:
         raise ConfigError("steps", length, "at least 1")

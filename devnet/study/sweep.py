@@ -177,7 +177,7 @@ def sweep(
         work: What is done with a point.
 
     Returns:
-        The table's rows: the point's folder, seed, values, whether it is finished, and its numbers.
+        The table's rows: the point's folder, seed, values, why it failed (empty where it did not), and its numbers.
 
     Raises:
         ConfigError: The study does not fit; nothing has been written.

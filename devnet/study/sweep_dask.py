@@ -87,17 +87,22 @@ def _gathered(
     client: Any, points: Sequence[Point], folder: str, work: Work, renew: Callable[[], Any] | None
 ) -> Iterator[tuple[Point, str]]:
     """Yield points as they end; a point whose workers died too often comes with the reason."""
+    from distributed import KilledWorker
+
     left, running = list(points), dict[Any, Point]()
     renewed = time.monotonic()
-    # No more at a time than there are threads: who waits behind a point that kills its worker is blamed as well.
-    room = max(1, sum(client.nthreads().values()))
     while left or running:
+        # No more at a time than there are threads: who waits behind a point that kills its worker is blamed as well. Workers
+        # of a cluster come when its queue lets them.
+        room = max(1, sum(client.nthreads().values()))
         while left and len(running) < room:
             point = left.pop(0)
             running[client.submit(work, point, folder, key=point.name, pure=False)] = point
         for future in [future for future in running if future.done()]:
             point, error = running.pop(future), future.exception()
-            told = future.result() if error is None else f"{type(error).__name__}: {DEATHS + 1} workers died"
+            if error is not None and not isinstance(error, KilledWorker):
+                raise error  # as in turn: no failure of the point's own, which is told
+            told = future.result() if error is None else f"KilledWorker: {DEATHS + 1} workers died"
             future.release()  # else Dask does it again when its worker dies, and blames it for the next death
             yield point, told
         stopping.check()

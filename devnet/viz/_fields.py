@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from scipy.spatial import Delaunay
 
 from devnet._core.errors import ConfigError
-from devnet.measure import organized
+from devnet.measure import organized_on
 from devnet.sheet import Stack, Wiring
 from devnet.sheet.sampling import receptive_fields
 from devnet.viz._pools import centers, neighbor_colors, spread_units
@@ -51,7 +51,7 @@ def fields(wiring: Wiring, *, shown: int = 24, axes: Panels = None) -> Figure:
     """
     figure, (place,) = panels(axes, 1, size=(WIDTH / 2, 3.0))
     sheet = wiring.sheet
-    good = np.flatnonzero(organized(wiring.weights, sheet.positions, wiring.late_wins))
+    good = np.flatnonzero(organized_on(sheet, wiring.weights, wiring.late_wins))
     inside = receptive_fields(wiring.weights[:, good]).astype(np.float64)
     share = inside / np.maximum(inside.sum(axis=0), 1.0)
     middle = share.T @ sheet.positions
@@ -115,7 +115,7 @@ def topography(noun: Wiring | Stack, *, layer: int = 2, axes: Panels = None) -> 
     edges = neighbors(stood)
     x = stood[:, 0]
     colors = AGES((x - x.min()) / max(float(np.ptp(x)), 1e-9))
-    good = organized(weights, sheet.positions, wins)
+    good = organized_on(sheet, weights, wins)
     shown: list[tuple[Any, str, np.ndarray, np.ndarray]] = [
         (left, f"units of layer {layer} where they stand", stood, np.ones(len(stood), dtype=bool)),
         (right, "the same units at the centers of their fields", centers(weights, sheet), good),

@@ -163,8 +163,9 @@ def lineage(sheet: Sheet, *, founders: int = len(PATCHES), axes: Panels = None) 
     clone = clones(sheet, founders)
     colors = to_rgba_array(PATCHES)[clone]
     sheet_panel(place, sheet, f"one color: descendants of one of the first {min(founders, sheet.n)} cells")
-    edges = np.stack([sheet.positions[sheet.parent[1:]], sheet.positions[1:]], axis=1)
-    lines = LineCollection(list(edges), colors=colors[1:], linewidth=0.5)
+    born = np.flatnonzero(sheet.parent >= 0)
+    edges = np.stack([sheet.positions[sheet.parent[born]], sheet.positions[born]], axis=1)
+    lines = LineCollection(list(edges), colors=colors[born], linewidth=0.5)
     lines.set(zorder=1.5)
     place.add_collection(lines, autolim=False)
     dots(place, sheet.positions, 0.45 * sheet.spacing, colors)
@@ -178,5 +179,6 @@ def clones(sheet: Sheet, founders: int) -> Int[np.ndarray, " n"]:
     """Return for each cell the youngest of the first ``founders`` cells among its ancestors and itself."""
     clone = np.zeros(sheet.n, dtype=np.int64)
     for cell in range(sheet.n):  # a mother is born before her daughters
-        clone[cell] = cell if cell < founders else clone[sheet.parent[cell]]
+        mother = int(sheet.parent[cell])
+        clone[cell] = cell if cell < founders else clone[mother] if mother >= 0 else cell % founders
     return clone

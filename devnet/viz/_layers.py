@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 
 from devnet._core.errors import ConfigError
-from devnet.measure import organized
+from devnet.measure import organized_on
 from devnet.sheet import Sheet, Stack, Wiring
 from devnet.sheet.sampling import receptive_fields
 from devnet.viz._pools import centers, strongest
@@ -50,7 +50,7 @@ def apart(wiring: Wiring, count: int) -> Int[np.ndarray, " k"]:
     Returns:
         Their numbers.
     """
-    good = np.flatnonzero(organized(wiring.weights, wiring.sheet.positions, wiring.late_wins))
+    good = np.flatnonzero(organized_on(wiring.sheet, wiring.weights, wiring.late_wins))
     candidates = good if len(good) else np.arange(wiring.units)
     place = centers(wiring.weights[:, candidates], wiring.sheet)
     return candidates[_far(place, wiring.sheet.positions.mean(axis=0), count)]

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from devnet._core.errors import ConfigError
-from devnet.measure import organized, sheet_rms_radius, weighted_rms_radius
+from devnet.measure import organized_on, sheet_rms_radius, weighted_rms_radius
 from devnet.sheet import Wiring
 from devnet.viz._pools import centers, draw_fields, neighbor_colors, spread_units
 from devnet.viz.style import MUTED, OURS, WIDTH, Panels, panels, styled
@@ -70,7 +70,7 @@ def learning_curves(wiring: Wiring, *, axes: Panels = None) -> Figure:
     figure, (left, right) = panels(axes, 2, size=(WIDTH, 1.9))
     steps, weights = times(wiring)
     places = wiring.sheet.positions
-    share = [100.0 * organized(known, places, wiring.late_wins).mean() for known in weights]
+    share = [100.0 * organized_on(wiring.sheet, known, wiring.late_wins).mean() for known in weights]
     ratio = np.array([weighted_rms_radius(known, places) for known in weights]) / sheet_rms_radius(places)
     _line(left, steps, np.array(share), "units organized, %", (0, 105))
     low, high = np.nanquantile(ratio, [0.1, 0.9], axis=1)

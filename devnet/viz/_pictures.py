@@ -54,7 +54,7 @@ def _overview(run: Run) -> Iterator[Picture]:
         path = sparse[-1] if sparse else None
         ends = " Right: a path sets weights to zero while the network still tells images." if path else ""
         alt = (
-            f"One cell becomes {run.sheets[0].n} cells and {run.sheets[0].m} units; a patch of activity moves over "
+            f"{run.sheets[0].n} cells and {run.sheets[0].m} units come to be; a patch of activity moves over "
             f"the sheet; fields of units, at first mixed all over the sheet, become connected patches.{ends}"
         )
         accuracy = path.accuracy if path else None
@@ -69,7 +69,7 @@ def _overview(run: Run) -> Iterator[Picture]:
 
 
 def _growth(run: Run) -> Iterator[Picture]:
-    if not run.sheets:
+    if not run.sheets or run.model.growth.scattered:
         return
     sheet = run.sheets[0]
     ended = f"{sheet.n} cells and {sheet.m} layer-II units after {sheet.sweeps} sweeps"
@@ -129,7 +129,7 @@ def _waves(run: Run) -> Iterator[Picture]:
             "waves",
             "initiation_map",
             "Where waves start",
-            f"The {form}. Numbered: the place where each wave first exceeded 0.5 % of the cells, in order.",
+            f"The {form}. Numbered: the place where each wave was first large enough to count, in order.",
             "The sheet with cells colored by how often they fire, and numbered places where waves started.",
             lambda r=recording: initiation_map(r),
         )

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 
 from devnet._core.errors import ConfigError
-from devnet.measure import initial_statistics, wiring_statistics
+from devnet.measure import initial_statistics, pool_centers, wiring_statistics
 from devnet.sheet import Sheet, Wiring
 from devnet.sheet.sampling import receptive_fields
 from devnet.viz.style import (
@@ -66,9 +66,8 @@ def spread_units(weights: Float[np.ndarray, "n M"], count: int) -> Int[np.ndarra
 
 
 def centers(weights: Float[np.ndarray, "n M"], sheet: Sheet) -> Float[np.ndarray, "M 2"]:
-    """Return the centroid of each unit's weights."""
-    total = np.maximum(weights.sum(axis=0), np.finfo(np.float64).tiny)
-    return (weights.T @ sheet.positions) / total[:, None]
+    """Return the center of each unit's weights, signs aside; 0 of a unit without any."""
+    return np.nan_to_num(pool_centers(np.abs(weights), sheet.positions, sheet.scaffold.surface))
 
 
 def neighbor_colors(places: Float[np.ndarray, "k 2"]) -> Float[np.ndarray, "k 4"]:

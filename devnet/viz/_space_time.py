@@ -91,8 +91,8 @@ def space_time(recording: Recording, *, along: str = "x", axes: Panels = None) -
 def initiation_map(recording: Recording, *, window: int = 1, axes: Panels = None) -> Figure:
     """Draw where waves start, over how often each cell fires.
 
-    A dot is a cell, colored by its spikes per 100 steps. A numbered disk is the place at which a wave first exceeded
-    0.5 % of the cells, in the order in which they started; ``devnet.measure.wave_statistics`` says what one wave is.
+    A dot is a cell, colored by its spikes per 100 steps. A numbered disk is the place at which a wave was first large
+    enough to count, in the order in which they started; ``devnet.measure.wave_statistics`` says what one wave is.
 
     Args:
         recording: Who fired when.

@@ -221,13 +221,15 @@ def _mark(source: str) -> str:
     return "published" if source.split(",", maxsplit=1)[0] in WORKS else "given"
 
 
-def told(summary: dict[str, Any]) -> list[str]:
+def told(summary: dict[str, Any], model: ModelSpec) -> list[str]:
     """Return what happened, in one sentence a stage."""
     lines: list[str] = []
     if numbers := summary.get("growth"):
         cells, units = (plus_minus(numbers[name], 0) for name in ("cells", "units"))
         lines.append(
-            f"One cell divided until {cells} cells filled the scaffold and {units} units rose above them."
+            f"{cells} cells were scattered over the scaffold, {units} units above them."
+            if model.growth.scattered
+            else f"One cell divided until {cells} cells filled the scaffold and {units} units rose above them."
         )
     if (found := summary.get("pools")) and "grown" in found:
         share = 100 * found["grown"]["organized"]["mean"]

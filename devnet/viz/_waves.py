@@ -47,14 +47,17 @@ class Shot(NamedTuple):
 def form_name(model: ModelSpec, name: str) -> str:
     """Return what a model's dynamics are called in pictures: its form, and its own name where that tells more."""
     form = model.dynamics[name].form
-    return FORMS[form] if name == form else f"{FORMS[form]}, {name.replace('_', ' ')}"
+    words = FORMS.get(form, form.replace("_", " "))  # a form of the user's own
+    return words if name == form else f"{words}, {name.replace('_', ' ')}"
 
 
 def called(recording: Recording) -> str:
     """Return what the dynamics of a recording are called."""
     model = recording.sheet.model
     known = [name for name, spec in model.dynamics.items() if spec == recording.dynamics]
-    return form_name(model, known[0]) if known else FORMS[recording.dynamics.form]
+    return (
+        form_name(model, known[0]) if known else FORMS.get(recording.dynamics.form, recording.dynamics.form)
+    )
 
 
 def follow(recording: Recording, count: int = 6) -> Shot:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from devnet._core.errors import ConfigError
 from devnet._core.random import Key
-from devnet.measure import organized
+from devnet.measure import organized_on
 from devnet.sheet import Wiring
 from devnet.sheet.sampling import receptive_fields
 from devnet.viz._learning import times
@@ -37,7 +37,7 @@ def weights_over_time(wiring: Wiring, *, unit: int | None = None, axes: Panels =
         ConfigError: No such unit, or the wrong number of Axes.
     """
     if unit is None:
-        good = organized(wiring.weights, wiring.sheet.positions, wiring.late_wins)
+        good = organized_on(wiring.sheet, wiring.weights, wiring.late_wins)
         far = np.abs(wiring.wins - np.median(wiring.wins))
         unit = int(np.argmin(np.where(good, far, np.inf) if good.any() else far))
     if not 0 <= unit < wiring.units:

@@ -100,7 +100,7 @@ def _page(path: Path, model: ModelSpec, summary: dict[str, Any]) -> str:
         drawn=drawn,
         tables={name: [table for table in found if table is not None] for name, found in tables.items()},
         targets=_tables.targets(summary),
-        told=_tables.told(summary),
+        told=_tables.told(summary, model),
         configuration=_tables.configuration(model),
         works={key: words for key, words in _tables.WORKS.items() if key in model.cites},
         damaged=_tables.plus_minus(fip["recover"]["damaged"], 1)

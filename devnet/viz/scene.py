@@ -20,7 +20,7 @@ from jaxtyping import Float, Int, UInt8
 from matplotlib.colors import to_rgba_array
 
 from devnet.io.records import read_json
-from devnet.measure import organized
+from devnet.measure import organized_on
 from devnet.sheet import Recording, Sheet, Wiring
 from devnet.spec import ModelSpec
 from devnet.viz._growth import clones
@@ -188,9 +188,8 @@ def wiring_part(wiring: Wiring) -> Part:
     steps, weights = times(wiring)
     room = max(1, MOST_WEIGHTS // (len(steps) * wiring.sheet.n))
     unit = np.unique(np.linspace(0, wiring.units - 1, min(room, wiring.units)).astype(np.int64))
-    places = wiring.sheet.positions
-    good = organized(wiring.weights, places, wiring.late_wins)
-    share = [100.0 * float(organized(w, places, wiring.late_wins).mean()) for w in weights]
+    good = organized_on(wiring.sheet, wiring.weights, wiring.late_wins)
+    share = [100.0 * float(organized_on(wiring.sheet, w, wiring.late_wins).mean()) for w in weights]
     return Part(
         {
             "steps": wiring.steps,

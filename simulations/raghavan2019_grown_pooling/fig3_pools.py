@@ -56,10 +56,9 @@ def radii(effort: Effort, answers: dict[str, Answer]) -> dict:
     began = perf_counter()
     steps, longer = effort.pick(1024, 60_000, 60_000), effort.pick(2048, 200_000, 200_000)
     moments = tuple(sorted({steps, *(longer * k // 20 for k in range(1, 21))}))
-    stops = []
 
-    def one(seed: int) -> list[Pools]:
-        found = []
+    def one(seed: int) -> tuple[list[Pools], float]:
+        found, stop = [], 0.0
         for r_o in RADII:
             sheet = grow(with_r_o("raghavan2019_learning/nodes1500", r_o), rng=seed)
             if r_o != STORED_R_O:
@@ -69,10 +68,11 @@ def radii(effort: Effort, answers: dict[str, Answer]) -> dict:
             course = [Pools.of(wiring, weights) for weights in wiring.snapshots]
             found.append(course[int(np.searchsorted(wiring.snapshot_steps, steps))])
             met = wiring.snapshot_steps[[(now.size < STOP_SIZE).mean() > STOP_SHARE for now in course]]
-            stops.append(float(met[0] if len(met) else CAP) / 1000)
-        return found
+            stop = float(met[0] if len(met) else CAP) / 1000
+        return found, stop
 
-    found, lost = finite(effort.pick(1, 2, 10), one)
+    both, lost = finite(effort.pick(1, 2, 10), one)
+    found, stops = [pools for pools, _ in both], [stop for _, stop in both]
     mean = np.array([[p.size[p.small].mean() if p.small.any() else np.nan for p in row] for row in found])
     median = np.array(
         [[np.median(p.size[p.small]) if p.small.any() else np.nan for p in row] for row in found]

@@ -81,7 +81,7 @@ def test_another_kind_is_named(tmp_path):
     write_tensors(tmp_path / "a", {}, "path", {})
     with pytest.raises(CorruptFileError, match="holds a path, not a sheet"):
         read_tensors(tmp_path / "a", "sheet")
-    assert tensors.read_kind(tmp_path / "a") == "path"
+    assert tensors.read_any(tmp_path / "a")[0] == "path"
 
 
 def test_a_newer_schema_asks_for_an_update(tmp_path, monkeypatch):

@@ -133,10 +133,20 @@ def test_softmax_tells_what_the_best_possible_classifier_tells() -> None:
     assert found == softmax_readout(x, y, xt, yt, epochs=60, rng=0)
     assert softmax_readout(x, Key(5).stream("y").permutation(0, 300) % 4, xt, yt, rng=0) < 0.45  # no signal
     constant = (
-        np.concatenate([x, np.full((300, 1), 7.0)], axis=1),
+        np.concatenate([x, np.full((300, 1), 0.1)], axis=1),
         np.concatenate([xt, np.ones((200, 1))], axis=1),
     )
     assert softmax_readout(constant[0], y, constant[1], yt, epochs=60, rng=0) == found
+
+
+def test_softmax_takes_a_constant_of_many_images_for_one() -> None:
+    """Summed down 60 000 rows in single precision, its mean would be off, and it would count as a signal."""
+    rows = 60_000
+    y = np.arange(rows) % 2
+    signal = np.where(y, 1.0, -1.0)[:, None] + Key(4).stream("x").normal(0, rows).reshape(rows, 1)
+    both = np.concatenate([signal, np.full((rows, 1), 0.1)], axis=1)
+    alone, beside = (softmax_readout(x, y, x[:5000], y[:5000], epochs=1, rng=0) for x in (signal, both))
+    assert beside == alone
 
 
 def test_the_published_readout_is_least_squares_on_squashed_features() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import io
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,8 +16,9 @@ from PIL import Image
 from devnet import viz
 from devnet._core.errors import ConfigError
 from devnet._core.random import Key
+from devnet.measure import wiring_statistics
 from devnet.sheet import Layer, Stack
-from devnet.spec import LayerSpec, PairSTDPSpec, StackSpec
+from devnet.spec import LayerSpec, PairSTDPSpec, StackSpec, TemporalDifferenceSpec
 from devnet.viz._fields import neighbors
 from devnet.viz._plane import plane
 
@@ -142,6 +144,16 @@ def stack(holed, bump):
     ]
     spec = StackSpec(dynamics="rate_map", steps=10, layers=layers)
     return Stack(holed, spec, bump.dynamics, Key(0), "declared", "exact", "waves", 10, tuple(made))
+
+
+def test_pictures_of_signed_weights_count_as_the_measures_do(wiring):
+    signs = np.where(np.arange(wiring.units) % 2, 1.0, -1.0)
+    learning = wiring.learning.replace(rule=TemporalDifferenceSpec())
+    signed = replace(wiring, learning=learning, weights=wiring.weights * signs)
+    share = round(wiring_statistics(signed).organized * wiring.units)
+    assert f"fields of the {share} organized" in viz.fields(signed).axes[0].get_title()
+    viz.learning_curves(signed)
+    viz.weights_over_time(signed)
 
 
 def lengths(axes):
