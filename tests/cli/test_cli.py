@@ -118,6 +118,8 @@ def test_a_stack_is_wired_from_a_sheet_whose_model_has_one(files, capsys, tmp_pa
     assert "left behind: the sheet's own cells" in capsys.readouterr().out
     assert (tmp_path / "weights").stat().st_size > 1000
     assert main(["export", str(tmp_path / "stack"), "-o", str(tmp_path / "none"), "--format", "keras"]) == 2
+    assert main(["export", str(tmp_path / "stack"), "-o", str(tmp_path / "none"), "--hidden", "9"]) == 2
+    assert main(["export", str(files / "wiring"), "-o", str(tmp_path / "none"), "--answer", "relay"]) == 2
     assert main(["export", str(files / "wiring"), "-o", str(tmp_path / "none"), "--format", "nir"]) == 2
     assert "other formats are for stacks" in capsys.readouterr().err
     assert main(["stack", str(files / "sheet"), "-o", str(tmp_path / "none")]) == 2

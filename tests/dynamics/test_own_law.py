@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from devnet._core.errors import ConfigError
 from devnet.dynamics import Form, form_of, register, select
 from devnet.dynamics.plasticity import Rule, rule_of
 from devnet.dynamics.plasticity import base as rules
+from devnet.io import save
 from devnet.organization import organize
 from devnet.sheet import Sheet
 from devnet.spec import CompetitionSpec, CouplingSpec, LearningSpec, Spec
@@ -94,6 +96,13 @@ def test_an_own_form_runs_compiled_and_equals_its_oracle(sheet: Sheet) -> None:
     assert len(ours.cell) > 500
     assert np.array_equal(ours.time, oracle.time)
     assert np.array_equal(ours.cell, oracle.cell)
+
+
+def test_a_file_that_could_not_be_read_again_is_not_written(sheet: Sheet, tmp_path: Path) -> None:
+    recording = simulate(sheet, IntegrateAndFireSpec(), steps=5, rng=0, backend="reference")
+    with pytest.raises(ConfigError, match=r"'integrate_and_fire' .*come with devnet"):
+        save(recording, tmp_path / "file")
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_own_rule_learns_compiled_and_equals_its_oracle(sheet: Sheet) -> None:
