@@ -142,7 +142,7 @@ def _pack(noun: Noun) -> tuple[Arrays, dict[str, Any]]:
     try:
         TypeAdapter[Any](DynamicsSpec).validate_python(dynamics)
         if isinstance(noun, Wiring):
-            build(LearningSpec, extra["learning"], where="learning")
+            build(LearningSpec, noun.learning.model_dump(mode="json"), where="learning")
     except (ValidationError, ConfigError):
         why = "a form and a rule that come with devnet: a file of others could not be read again"
         raise ConfigError("noun", noun.dynamics.form, why) from None
