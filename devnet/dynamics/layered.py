@@ -246,9 +246,7 @@ def layer_step(
     if learn and spec.depression > 0:
         layer.o += (r - layer.o) / spec.tau_minus
     if learn and spec.rule is not None:
-        timed = isinstance(spec.rule, TimingSpec)
-        cells = firing if fresh is None or not timed else fresh
-        _learn_by(spec.rule, layer, cells, rate / spec.eta[0], teachers)
+        learn_by(spec.rule, layer, firing, firing if fresh is None else fresh, rate / spec.eta[0], teachers)
 
 
 def _fire(
@@ -268,19 +266,32 @@ def _fire(
     return first[layer.fired[first]]
 
 
-def _learn_by(
+def learn_by(
     rule: RuleSpec,
     layer: LayerState,
-    cells: Int[np.ndarray, " k"],
+    firing: Int[np.ndarray, " k"],
+    fresh: Int[np.ndarray, " k"],
     f: Float[np.ndarray, " M"],
     teachers: Int[np.ndarray, " u"],
 ) -> None:
-    """Let units that are active by f learn by a rule, in place; the first teacher has won."""
+    """Let units that are active by f learn by a rule, in place; the first teacher has won.
+
+    Args:
+        rule: The rule.
+        layer: The layer, with a learner.
+        firing: Who drives from below.
+        fresh: Who fires below in this very step, whom rules of spike timing see.
+        f: (M,), how active each unit is.
+        teachers: Units that teach, the first one first.
+
+    Raises:
+        ConfigError: The rule has no form without its own competition.
+    """
     teach = rule_of(rule).teach
     if teach is None or layer.learner is None:
         raise ConfigError("rule", rule.rule, "a rule whose units may compete otherwise, with Rule.teach")
+    timed = isinstance(rule, TimingSpec)
     if f.any():
         layer.learner.wins[teachers[0]] += 1
-    elif not isinstance(rule, TimingSpec):
-        return
-    teach(rule, layer.learner, cells, f)
+    if f.any() or timed:
+        teach(rule, layer.learner, fresh if timed else firing, f)

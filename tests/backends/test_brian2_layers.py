@@ -13,7 +13,7 @@ from devnet.backends.layers import stepper_of
 from devnet.dynamics.layered import LayerState, Stage
 from devnet.organization import organize_stack
 from devnet.sheet import Frames, Scaffold, Sheet, even_places
-from devnet.spec import LayerSpec, OjaSpec, StackSpec, load_model
+from devnet.spec import HebbianWTASpec, LayerSpec, OjaSpec, PairSTDPSpec, StackSpec, load_model
 
 with warnings.catch_warnings():
     # Brian2 2.9 calls pyparsing by its old names when it is imported.
@@ -117,9 +117,20 @@ def test_a_stack_of_two_layers_is_the_same_in_brian2() -> None:
         assert b.late_wins.any()
 
 
-def test_a_rule_of_its_own_is_the_laws():
-    spec = SPEC.replace(depression=0.0, rule=OjaSpec(eta=0.1))
-    close(run(Brian2Stepper("numpy"), spec)[0], run(stepper_of("reference"), spec)[0], 0.0)
+@pytest.mark.parametrize("form", ["rate", "spiking"])
+@pytest.mark.parametrize(
+    "rule",
+    [OjaSpec(eta=0.1), HebbianWTASpec(norm="sum", weight=1.0, eta=0.002), PairSTDPSpec(w_max=5.0)],
+    ids=lambda rule: rule.rule,
+)
+def test_a_layer_with_a_rule_has_the_laws_state(rule, form):
+    spec = SPEC.replace(depression=0.0, rule=rule, form=form)
+    (state, spikes), (law, other) = (run(s, spec) for s in (Brian2Stepper("numpy"), stepper_of("reference")))
+    np.testing.assert_array_equal(spikes.cells, other.cells)
+    close(state, law, 1e-12)
+    assert state.events == law.events > 50
+    for name in ("pre", "post", "wins"):
+        np.testing.assert_allclose(getattr(state.learner, name), getattr(law.learner, name), atol=1e-12)
 
 
 def test_the_names_of_the_steppers(monkeypatch):

@@ -2,7 +2,7 @@
 
 Synapses sum the drive, carry gap junctions and learn; units integrate, adapt and keep their traces by update code. What
 asks for all units at once, which Brian2 has no words for, happens in Python between the slots of a step: gain control,
-the largest of u and r, and who is among the k largest.
+the largest of u and r, who is among the k largest, and a rule in place of the layer's own, which is the law's.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 
 from devnet._core.optional import require
 from devnet.backends.brian2_.backend import best_target, settings
-from devnet.backends.layers import ReferenceStepper, Stepper
-from devnet.dynamics.layered import LEAST_SPREAD, LayerState, Stage, strongest
+from devnet.backends.layers import Stepper
+from devnet.dynamics.layered import LEAST_SPREAD, LayerState, Stage, learn_by, strongest
 from devnet.sheet import Frames
 from devnet.spec import LayerSpec
 
@@ -87,14 +87,16 @@ class _Run:
     def _write(self, learn: bool, depressed: bool) -> None:
         """Write the equations, each in its slot."""
         b = require("brian2", extra="brian2")
-        self.units.run_regularly("z = y/count/sqrt(square)", when="gain", name="devnet_filter")
+        text = "z = y/count/sqrt(square + int(square == 0))"
+        self.units.run_regularly(text, when="gain", name="devnet_filter")
         self.units.run_regularly(
             "x = x + (u + wave*own - adapting*a - x)/tau_x", when="groups", name="devnet_x"
         )
         self.units.run_regularly("a = a + h_plus*fired - a/tau_a", when="adapt", name="devnet_a")
-        if learn:
+        if learn and self.spec.rule is None:
             text = "w = w*(1 - rate_post) + rate_post*p_pre"
             self.feed.run_regularly(text, when="learn", name="devnet_w")
+        if learn:
             self.units.run_regularly("c = c + c_plus*(teaching - share)", when="learn", name="devnet_c")
         if depressed:
             text = "w = w*(1 - strength*o_post*fresh_pre)"
@@ -102,7 +104,8 @@ class _Run:
             self.feed.run_regularly("w = w/total_post", when="rescale", name="devnet_rescale")
             self.units.run_regularly("o = o + (r - o)/tau_minus", when="learn", name="devnet_o")
         steps = {
-            "start": self._start, "gain": self._gain, "drive": self._drive, "compete": self._compete, "factor": self._factor
+            "start": self._start, "gain": self._gain, "drive": self._drive, "compete": self._compete, "factor": self._factor,
+            "end": self._end,
         }  # fmt: skip
         hooks = [
             b.NetworkOperation(work, clock=self.units.clock, when=slot, order=1, name=f"devnet_{slot}")
@@ -125,7 +128,7 @@ class _Run:
         return Frames(first, np.concatenate(self.found))
 
     def _start(self) -> None:
-        firing, fresh = next(self.frames)
+        firing, fresh = self.firing, self.fresh = next(self.frames)
         for name, cells, value in (
             ("s", firing, 1.0),
             ("p", firing, 1 / max(1, len(firing))),
@@ -162,6 +165,7 @@ class _Run:
             drive = self.values["u"] + self.stage.recurrence / self.stage.rest * self.values["own"]
             teachers = strongest(drive, self.stage.teachers, -np.inf)
             teachers = teachers[fired[teachers] > 0]
+        self.teachers = teachers
         if self.is_open and self.learn and len(teachers):
             teaching[teachers] = 1.0
             self.layer.events += 1
@@ -173,12 +177,19 @@ class _Run:
         r[:] = q / q.max() if self.values["teaching"].any() else 0.0
         self.values["rate"][:] = self.stage.eta * np.where(r >= LEAST_SPREAD, r, 0.0)
 
+    def _end(self) -> None:
+        if self.spec.rule is None or not self.learn:
+            return
+        layer, weights = self.layer, self.feed.variables["w"].get_value()
+        layer.weights[:] = weights.reshape(layer.weights.shape)
+        f = self.values["rate"] / self.spec.eta[0]
+        learn_by(self.spec.rule, layer, self.firing, self.fresh, f, self.teachers)
+        weights[:] = layer.weights.ravel()
+
 
 @final
 class Brian2Stepper(Stepper):
     """Brian2's numpy or Cython code, float64, a network made anew for every call: an oracle, not for long runs.
-
-    A layer with a rule of its own is stepped by the law.
 
     Args:
         target: ``"cython"``, ``"numpy"``, or None for the faster one that this machine has.
@@ -199,8 +210,6 @@ class Brian2Stepper(Stepper):
         fresh: Frames | None = None,
     ) -> Frames:
         """Step a layer; see ``Stepper``."""
-        if spec.rule is not None:
-            return ReferenceStepper().advance(spec, stage, layer, below, learn=learn, fresh=fresh)
         with settings("numpy"):  # nothing to compile for what is done once
             run: Any = _Run(spec, stage, layer, learn)
         with settings(self._target):
