@@ -17,6 +17,7 @@ from devnet.backends.base import Backend, SheetModel, State, backend_of
 from devnet.backends.layers import Stepper, check_layer, stepper_of
 from devnet.dynamics.layered import LayerState, Stage, bell, mature, pruned
 from devnet.dynamics.plasticity.upkeep import pieces, tend
+from devnet.growth import emitted_units
 from devnet.sheet import PLANE, Frames, Layer, Recording, Sheet, Stack, even_places
 from devnet.spec import LayerSpec, StackSpec
 from devnet.waves import named
@@ -178,10 +179,11 @@ def organize_stack(
     dynamics = named("dynamics", sheet.model.dynamics, spec.dynamics or None)
     model = SheetModel.build(sheet, dynamics, key)
     first = backend_of(backend, field, threads)
-    layers = _layers(sheet, spec, key)
+    named_layers = _layers(sheet, spec, key)
+    layers = list(named_layers.values())
+    spec = spec.replace(layers={name: layer.spec for name, layer in named_layers.items()})
     late = length * 4 // 5 // CHUNK * CHUNK
     state = State.initial(model)
-    named_layers = dict(zip(spec.layers, layers, strict=True))
     if checkpoint is not None:
         told = (spec.model_dump(mode="json"), list(spec.layers), length, activity, learn)
         places = [layer.positions for layer in layers]
@@ -234,15 +236,22 @@ def _resume(checkpoint: Checkpoint, what: dict[str, Any], state: State, layers: 
             layer.restore(saved.arrays, name)
 
 
-def _layers(sheet: Sheet, spec: StackSpec, key: Key) -> list[_Growing]:
+def _layers(sheet: Sheet, spec: StackSpec, key: Key) -> dict[str, _Growing]:
+    """Place the units of all layers and draw their weights."""
     places_of, side = [sheet.positions], sheet.scaffold.area**0.5
-    layers: list[_Growing] = []
-    for number, (part, feeding) in enumerate(zip(spec.layers.values(), spec.feeding, strict=True), start=2):
-        below = places_of[feeding - 1]
-        places = even_places(sheet.scaffold, part.units)
-        own = key.child("layer", number)
+    layers: dict[str, _Growing] = {}
+    for number, (name, feeding) in enumerate(zip(spec.layers, spec.feeding, strict=True), start=2):
+        part, below, own = spec.layers[name], places_of[feeding - 1], key.child("layer", number)
+        if part.emitted:
+            places = sheet.unit_positions if feeding == 1 else below[emitted_units(sheet, below, own)]
+            if len(places) < 4:
+                why = "a layer below that emits at least 4 units"
+                raise ConfigError(f"stack.layers.{name}.emitted", f"{len(places)} units", why)
+            part = part.replace(units=len(places))
+        else:
+            places = even_places(sheet.scaffold, part.units)
         state = _start(part, below, places, side, own)
-        layers.append(_Growing(part, below, places, sheet.scaffold.area, state, own))
+        layers[name] = _Growing(part, below, places, sheet.scaffold.area, state, own)
         places_of.append(places)
     return layers
 

@@ -21,6 +21,11 @@ class LayerSpec(Spec):
     """
 
     units: int = quantity(256, "units", ASSUMED, ge=4, le=100_000)
+    emitted: bool = Field(
+        default=False,
+        description="its units are those that the layer below it emits as it grows (G19): above the first sheet its own "
+        "layer-II units; units then tells how many there were",
+    )
     below: str = Field(
         default="",
         description='name of the layer that feeds it, or "sheet"; empty: the one before. Layers fed by one are branches',

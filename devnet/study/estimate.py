@@ -191,7 +191,7 @@ def estimate(plan: Plan, sheet: Sheet, base: int, spikes: dict[str, float] | Non
         )
         for job in jobs
     ]
-    pile = _stack_bytes(plan, n, one_sheet)
+    pile = _stack_bytes(plan, n, m, one_sheet)
     hidden, classes = model.path.hidden, plan.images.classes
     width = [plan.path_units, *([hidden] if hidden else []), classes]
     parameters = sum(a * b + b for a, b in itertools.pairwise(width))
@@ -223,13 +223,18 @@ def _units(plan: Plan, job: WiringJob, m: int) -> int:
     return next(u for u in (job.units, plan.model.learning[job.learning].units, m) if u is not None)
 
 
-def _stack_bytes(plan: Plan, n: int, sheet: int) -> int:
+def _stack_bytes(plan: Plan, n: int, m: int, sheet: int) -> int:
     """Return the bytes of a stack's file, its sheet's included; 0 where the model has none."""
-    if plan.model.stack is None:
+    stack, sizes, weights = plan.model.stack, [n], 0
+    if stack is None:
         return 0
-    sizes = [n, *(layer.units for layer in plan.model.stack.layers.values())]
-    feeding = plan.model.stack.feeding
-    return sheet + sum(8 * m * (sizes[below - 1] + 4) for below, m in zip(feeding, sizes[1:], strict=True))
+    for layer, feeding in zip(stack.layers.values(), stack.feeding, strict=True):
+        below = sizes[feeding - 1]
+        sizes.append(
+            layer.units if not layer.emitted else m if feeding == 1 else m * below // n
+        )  # about the same share
+        weights += 8 * sizes[-1] * (below + 4)
+    return sheet + weights
 
 
 def _snapshots(plan: Plan, job: WiringJob) -> int:

@@ -77,16 +77,22 @@ def cluster(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
-def test_a_batch_job_is_stopped_requeued_and_ends_as_if_it_never_had_been(team, tmp_path, cluster):
+def test_a_batch_job_is_stopped_requeued_and_ends_as_if_it_never_had_been(
+    environment, monkeypatch, tmp_path, cluster
+):
+    from devnet.cli import main
     from devnet.io.weights import write_weights
     from devnet.study.factories import network_of
+    from devnet.study.workers import one_thread
 
     module = network_of(MLP, (8, 8), 10, rng=0)
     write_weights(tmp_path / "weights", {n: t.numpy() for n, t in module.state_dict().items()})
     walk = ["-m", "devnet.cli", "fip", "sparsify", str(tmp_path / "weights"), "--factory", MLP]
     walk += ["--steps", "500"]
-    codes, errors = team(1, *walk, "--out", tmp_path / "whole")
-    assert codes == [0], errors
+    with monkeypatch.context() as patch, one_thread():  # a team of one
+        for name, value in environment(0, 1, 0).items():
+            patch.setenv(name, value)
+        assert main([*walk[2:], "--out", str(tmp_path / "whole")]) == 0
     kept = tmp_path / "kept"
     job = ["bash", str(BATCH), "torchrun", "--standalone", "--nproc-per-node", "2", *walk]
     job += ["--out", str(tmp_path / "path"), "--checkpoint", str(kept), "--every", "0.1"]

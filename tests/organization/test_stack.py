@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from devnet._core.errors import ConfigError
+from devnet.growth import grow
+from devnet.io import load, save
 from devnet.measure.topography import topographic_order
 from devnet.organization import stack as module
 from devnet.organization.stack import organize_stack, simulate_stack
@@ -141,3 +143,23 @@ def test_a_recording_of_another_sheet_is_refused(stack, sheet):
     few = Sheet.declared(sheet.model, sheet.positions[:100])
     with pytest.raises(ConfigError, match="recording"):
         simulate_stack(stack, simulate(few, "rate_map", steps=10, rng=0))
+
+
+def test_layers_are_emitted_as_layer_two_is(tmp_path):
+    sheet = grow("raghavan2020_multilayer", rng=0)
+    layers = {"two": LayerSpec(emitted=True, min_active=8), "three": LayerSpec(emitted=True, below="two")}
+    found = organize_stack(sheet, StackSpec(dynamics="rate_map", layers=layers), steps=300, rng=0)
+    two, three = found.layers
+    assert np.array_equal(two.positions, sheet.unit_positions)
+    assert found.spec.layers["two"].units == two.units == sheet.m
+    assert {tuple(place) for place in three.positions} <= {tuple(place) for place in two.positions}
+    assert 4 <= three.units < 0.5 * two.units
+    gaps = np.linalg.norm(three.positions[:, None] - three.positions[None], axis=2)[
+        ~np.eye(three.units, dtype=bool)
+    ]
+    assert gaps.min() > sheet.model.growth.crowd_radius * (sheet.n / sheet.m) ** 0.5
+    save(found, tmp_path / "stack")
+    assert load(tmp_path / "stack").spec == found.spec
+    deeper = layers | {"four": LayerSpec(emitted=True), "five": LayerSpec(emitted=True)}
+    with pytest.raises(ConfigError, match=r"stack\.layers\.\w+\.emitted: '\d units'.*at least 4"):
+        organize_stack(sheet, StackSpec(dynamics="rate_map", layers=deeper), steps=10, rng=0)

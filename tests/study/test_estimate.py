@@ -15,6 +15,11 @@ from devnet.study.plan import Plan
 
 pytest.importorskip("torch")
 SIDES = (12, 18, 25)  # 579, 1203 and 2157 cells
+WORKS = {
+    "grow": stages.grow_sheets,
+    "simulate": stages.simulate_forms,
+    "organize": stages.organize_sheets,
+}
 
 
 class Disk(NamedTuple):
@@ -38,6 +43,17 @@ def found(plan):
     return estimate.estimate(plan, sheet, 0)
 
 
+@pytest.fixture(scope="module")
+def compiled(tiny, tmp_path_factory):
+    """Run the stages once: what compiling takes is no array."""
+    plan = Plan.of(squared(tiny, SIDES[0]), 5, None, 1)
+    with RunFolder.open(tmp_path_factory.mktemp("compiled") / "run", plan.model, {"key": "1"}) as run:
+        for name, work in WORKS.items():
+            with run.stage(name) as stage:
+                work(plan, run, stage)
+
+
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("side", SIDES)
 def test_memory_and_disk_of_arrays_are_within_a_fifth(tiny, tmp_path, side):
     model = squared(tiny, side)
@@ -45,13 +61,8 @@ def test_memory_and_disk_of_arrays_are_within_a_fifth(tiny, tmp_path, side):
     plan = Plan.of(model, 5, None, 1)
     wanted = found(plan)
     assert plan.images is not None  # loaded before memory is counted
-    works = {
-        "grow": stages.grow_sheets,
-        "simulate": stages.simulate_forms,
-        "organize": stages.organize_sheets,
-    }
     with RunFolder.open(tmp_path, model, {"key": "1"}) as run:
-        for name, work in works.items():
+        for name, work in WORKS.items():
             with run.stage(name) as stage:
                 tracemalloc.start()
                 work(plan, run, stage)
