@@ -88,7 +88,7 @@ def test_a_batch_job_is_stopped_requeued_and_ends_as_if_it_never_had_been(
     module = network_of(MLP, (8, 8), 10, rng=0)
     write_weights(tmp_path / "weights", {n: t.numpy() for n, t in module.state_dict().items()})
     walk = ["-m", "devnet.cli", "fip", "sparsify", str(tmp_path / "weights"), "--factory", MLP]
-    walk += ["--steps", "500"]
+    walk += ["--steps", "200"]
     with monkeypatch.context() as patch, one_thread():  # a team of one
         for name, value in environment(0, 1, 0).items():
             patch.setenv(name, value)
