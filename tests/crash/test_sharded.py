@@ -71,7 +71,9 @@ def test_any_number_of_processes_walks_the_same_paths_as_one_and_as_uncut_ones(
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells a program's own memory")
-def test_memory_of_weights_and_moments_halves_with_two_processes(team, tmp_path):
+def test_memory_of_weights_and_moments_halves_with_two_processes(team, monkeypatch, tmp_path):
+    # What is freed leaves the resident set at once: otherwise how much malloc keeps depends on who waits for whom.
+    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", str(1024**2))
     grown = {}
     for size in (1, 2):
         place = tmp_path / str(size)
@@ -82,7 +84,7 @@ def test_memory_of_weights_and_moments_halves_with_two_processes(team, tmp_path)
     vectors = 5 * 4 * 20 * 1024**2  # weights, start, gradient and two moments
     assert len(grown[2]) == 2
     assert grown[1][0] > vectors
-    assert max(grown[2]) < 0.62 * grown[1][0]
+    assert max(grown[2]) < 0.55 * grown[1][0]
 
 
 @pytest.mark.slow
