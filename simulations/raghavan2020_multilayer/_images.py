@@ -4,8 +4,9 @@ The lower stage of all networks: 7 x 7 patches at every second pixel, of mean 0 
 the answers what exceeds their mean over the filters by a standard deviation; pooled by the layer that waves have wired
 above the sheet; square roots, scaled to length 1. Filters are drawn or patches of images, and stay.
 
-The upper stage learns from images without labels: units take the shape of what they win, and those that win together for
-an image are associated. Labels of a few images spread through the associations.
+The upper stage learns from images without labels: which directions of the answers stay as they are while an image moves;
+in these, units take the shape of what they win, and those that win together for an image are associated. Labels of a few
+images spread through the associations.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from _stacks import square_sheet
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy import sparse
+from scipy import linalg, ndimage, sparse
 
 from devnet._core.random import Key
 from devnet.organization import organize_stack
@@ -66,13 +67,13 @@ def stored_filters(images: np.ndarray, count: int, rng: np.random.Generator) -> 
     found = patches(images[rng.choice(len(images), 4 * count)]).reshape(4 * count, -1, SIDE**2)
     found = found[np.arange(4 * count), rng.integers(found.shape[1], size=4 * count)]
     order = np.argsort(np.linalg.norm(found, axis=1) < 0.5, kind="stable")
-    return _at_length_1(found[order[:count]]).T
+    return at_length_1(found[order[:count]]).T
 
 
 def random_filters(count: int, rng: np.random.Generator) -> np.ndarray:
     """Return (49, count): Gaussian, of mean 0."""
     found = rng.standard_normal((count, SIDE**2)).astype(np.float32)
-    return _at_length_1(found - found.mean(axis=1, keepdims=True)).T
+    return at_length_1(found - found.mean(axis=1, keepdims=True)).T
 
 
 def features(images: np.ndarray, filters: np.ndarray, pools: np.ndarray) -> np.ndarray:
@@ -83,11 +84,43 @@ def features(images: np.ndarray, filters: np.ndarray, pools: np.ndarray) -> np.n
         answer -= answer.mean(axis=2, keepdims=True) + answer.std(axis=2, keepdims=True)
         pooled = np.matmul(np.maximum(answer, 0).transpose(0, 2, 1), pools.astype(np.float32))
         out.append(np.sqrt(pooled).reshape(len(part), -1))
-    return _at_length_1(np.concatenate(out))
+    return at_length_1(np.concatenate(out))
 
 
-def _at_length_1(rows: np.ndarray) -> np.ndarray:
+def at_length_1(rows: np.ndarray) -> np.ndarray:
+    """Return rows divided by their length."""
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+
+
+def moved(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return images as they are a moment later: turned by 0.12 rad, nearer or farther by 8 %, up to 2 pixels away."""
+    middle = (np.array(images.shape[1:]) - 1) / 2
+    out = np.empty_like(images)
+    for image, later in zip(images, out, strict=True):
+        angle, scale, way = rng.normal(0, 0.12), np.exp(rng.normal(0, 0.08)), rng.uniform(-2, 2, 2)
+        turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        ndimage.affine_transform(image, turn, middle - turn @ middle + way, output=later, order=1)
+    return out
+
+
+def lasting(now: np.ndarray, later: np.ndarray, count: int, ease: float = 1e-3) -> np.ndarray:
+    """Return the directions that tell images apart and change least while they move (Wiskott & Sejnowski 2002).
+
+    With B the covariance of answers and W the mean square of their changes, the largest b of B v = b (W + ease w I) v.
+
+    Args:
+        now: (N, d), answers.
+        later: (N, d), those to the same images a moment later.
+        count: How many.
+        ease: A share of w, a tenth of W's trace over d times 100: directions that hardly occur do not count.
+
+    Returns:
+        (d, count).
+    """
+    change, around = later - now, now - now.mean(axis=0)
+    within, between = change.T @ change / len(now), around.T @ around / len(now)
+    within += ease * 10 * np.trace(within) / len(within) * np.eye(len(within), dtype=within.dtype)
+    return linalg.eigh(between, within, subset_by_index=(len(within) - count, len(within) - 1))[1]
 
 
 def learned_units(x: np.ndarray, count: int, rng: np.random.Generator, passes: int = 6) -> np.ndarray:

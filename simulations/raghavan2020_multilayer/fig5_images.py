@@ -9,11 +9,14 @@ import numpy as np
 from _images import (
     Graded,
     answers,
+    at_length_1,
     best_readout,
     features,
     generator,
     grown_pools,
+    lasting,
     learned_units,
+    moved,
     random_filters,
     readout,
     sized,
@@ -29,11 +32,16 @@ from devnet.study.figure import Answer, Effort, Found, main
 
 LABELS = 10
 """A class."""
-DIRECTIONS = 150
-"""Leading directions that are kept of the lower stage's answers."""
-UNTRAINED = ("pixels", "nearest", "random", "stored", "graded")
+LASTING = 50
+"""Directions of the lower stage's answers that are learned from motion."""
+LEADING = 150
+"""Directions that are kept in their place where nothing moves: those of largest variance."""
+UNTRAINED = ("pixels", "nearest", "random", "stored", "copies", "graded")
 """Networks that learned nothing from images without labels: a read-out of pixels; the nearest image with a label (winner
-read-out of stored images); random filters; stored patches as filters; those with graded answers of stored images."""
+read-out of stored images); random filters; stored patches as filters; those with three moved copies of every image
+with a label; those with graded answers of stored images."""
+TAUGHT = ("ours", "same_readout", "still")
+"""With images without labels: the stack; stored images in place of its units; the stack when nothing ever moves."""
 
 
 def run(effort: Effort) -> Found:
@@ -49,7 +57,7 @@ def run(effort: Effort) -> Found:
         found, seconds = (rows.get(name) or rows["digits"]), spent.get(name, 0.0)
         best = max(UNTRAINED, key=lambda kind: np.mean([row[kind] for row in found]))
         answered[f"{short}_gain"] = Answer([100 * (row["ours"] - row[best]) for row in found], seconds)
-        for kind in ("ours", "same_readout", *UNTRAINED):
+        for kind in (*TAUGHT, *UNTRAINED):
             answered[f"{short}_{kind}"] = Answer([100 * row[kind] for row in found], 0.0)
     return Found(answered, rows)
 
@@ -98,27 +106,34 @@ def accuracies(name: str, effort: Effort, seed: int, *, on: str = "test") -> dic
     stored = stored_filters(x, count, generator(key, "filters"))
     f, f_held, f_asked = (features(part, stored, pools) for part in (x, x_held, asked[0]))
 
-    def stage(*parts: np.ndarray) -> list[np.ndarray]:
-        center = parts[0].mean(axis=0)
-        axes = np.linalg.eigh((parts[0] - center).T @ (parts[0] - center))[1][:, -DIRECTIONS:]
-        return [(part - center) @ axes for part in parts]
-
-    pairs = {"few": f[few], "held": f_held, "asked": f_asked}
-    found["stored"] = right(
-        told(pairs["asked"], best_readout((pairs["few"], one_hot[y[few]]), (pairs["held"], y_held)))
-    )
-    near = (pairs["asked"] @ pairs["few"].T).argmax(axis=1)
+    found["stored"] = right(told(f_asked, best_readout((f[few], one_hot[y[few]]), (f_held, y_held))))
+    near = (f_asked @ f[few].T).argmax(axis=1)
     found["nearest"] = float((y[few][near] == asked[1]).mean())
-    p, p_held, p_asked = stage(f, f_held, f_asked)
-    units = effort.pick(60, 600, 1000)
-    memory = p[generator(key, "stored").choice(len(p), units, replace=False)]
-    graded = Graded.of(memory[: units * 2 // 5])
+    motion = generator(key, "motion")
+    copies = np.concatenate([f[few], *(features(moved(x[few], motion), stored, pools) for _ in range(3))])
+    best = best_readout((copies, np.tile(one_hot[y[few]], (4, 1))), (f_held, y_held))
+    found["copies"] = right(told(f_asked, best))
+
+    units, center = effort.pick(60, 600, 1000), f.mean(axis=0)
+    leading = np.linalg.eigh((f - center).T @ (f - center))[1][:, -LEADING:]
+    p, p_held, p_asked = ((part - center) @ leading for part in (f, f_held, f_asked))
+    graded = Graded.of(memory(p, units, key)[: units * 2 // 5])
     best = best_readout((graded(p[few]), one_hot[y[few]]), (graded(p_held), y_held))
     found["graded"] = right(told(graded(p_asked), best))
+
+    axes = lasting(f, features(moved(x, motion), stored, pools), LASTING)
+    s, s_asked = (at_length_1((part - center) @ axes) for part in (f, f_asked))
+    learned = learned_units(s, units, generator(key, "stored"))
+    found["ours"] = right(taught(s, learned, few, one_hot[y[few]])(s_asked))
+    found["same_readout"] = right(taught(s, memory(s, units, key), few, one_hot[y[few]])(s_asked))
     learned = learned_units(p, units, generator(key, "stored"))
-    for kind, rows in (("ours", learned), ("same_readout", memory)):
-        found[kind] = right(taught(p, rows, few, one_hot[y[few]])(p_asked))
+    found["still"] = right(taught(p, learned, few, one_hot[y[few]])(p_asked))
     return found
+
+
+def memory(x: np.ndarray, count: int, key: Key) -> np.ndarray:
+    """Return (count, d): stored images."""
+    return x[generator(key, "stored").choice(len(x), count, replace=False)]
 
 
 def taught(x: np.ndarray, units: np.ndarray, few: np.ndarray, targets: np.ndarray) -> Any:
@@ -150,7 +165,7 @@ def taught(x: np.ndarray, units: np.ndarray, few: np.ndarray, targets: np.ndarra
 def plot(data: Any) -> Figure:
     """Draw all accuracies, a dot a seed."""
     figure = Figure(figsize=(7.2, 2.6), layout="constrained")
-    kinds = ("ours", "same_readout", *UNTRAINED)
+    kinds = (*TAUGHT, *UNTRAINED)
     for panel, (name, rows) in zip(
         figure.subplots(1, len(data), squeeze=False)[0], data.items(), strict=True
     ):
