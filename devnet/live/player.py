@@ -155,13 +155,13 @@ class Player:
             self._state.learner.places = self._model.coupling.places
 
     def learn(self, on: bool) -> None:
-        """Let the waves wire the sheet's layer-II units, or let the weights rest."""
-        if on and self._state.learner is None:
-            rule, sheet = self._start.learning.rule, self._start.sheet
+        """Let the waves wire the sheet's layer-II units, where it has any, or let the weights rest."""
+        sheet, rule = self._start.sheet, self._start.learning.rule
+        self.learning = on and sheet.m > 0
+        if self.learning and self._state.learner is None:
             self._state.learner = plasticity.start(
                 rule, self._model.coupling.places, sheet.m, self._start.key
             )
-        self.learning = on and self._start.sheet.m > 0
 
     def advance(self, version: int) -> Part:
         """Take the steps of a picture.

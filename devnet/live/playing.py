@@ -55,9 +55,12 @@ def playground(model: str | ModelSpec, *, rng: Any = None) -> Site:
     )
     start = Setting(sheet, dynamics, learning, sheet.key.child("play"))
     table = {"sheet": sheet_part(sheet).compressed(), "setup": _setup(start).compressed()}
-    with task("compile", 2) as tick:  # what is not compiled yet, half a minute of it: before anyone waits
+    kinds = (False, True) if sheet.m else (False,)
+    with task(
+        "compile", len(kinds)
+    ) as tick:  # what is not compiled yet, half a minute of it: before anyone waits
         first = Player(start)
-        for learning in (False, True):
+        for learning in kinds:
             first.learn(learning)
             first.advance(0)
             tick()
@@ -85,7 +88,7 @@ def playground(model: str | ModelSpec, *, rng: Any = None) -> Site:
 
 
 def _setup(start: Setting) -> Part:
-    """Return the sliders, and the words below the scene."""
+    """Return the sliders, the words below the scene, and of how many units pools can form."""
     sliders = [
         {
             "name": slider.name,
@@ -102,7 +105,7 @@ def _setup(start: Setting) -> Part:
         "Orange cells fire. A wave starts by chance, travels, tires its cells and dies out. Try: no noise, much noise; a "
         "wider excitation; no refractoriness."
     )
-    return Part({"sliders": sliders, "words": words})
+    return Part({"sliders": sliders, "words": words, "units": start.sheet.m})
 
 
 def _value(dynamics: DynamicsSpec, name: str) -> float:

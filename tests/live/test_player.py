@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -19,6 +20,7 @@ from devnet.growth import grow
 from devnet.live import playing
 from devnet.live.player import LEARNING_STEPS, SLIDERS, STEPS, Player, Setting
 from devnet.live.playing import _Wishes, playground
+from devnet.sheet import Sheet
 from devnet.spec import load_model
 from devnet.waves import simulate
 
@@ -237,6 +239,16 @@ def test_all_is_compiled_before_the_first_page(start, monkeypatch):
     monkeypatch.setattr(playing, "grow", lambda spec, rng: start.sheet)
     playground("raghavan2019_grown_pooling/small")
     assert took == [False, True]  # kernels that learn are others
+
+
+def test_a_sheet_without_units_is_played_with_and_has_nothing_to_learn(start, monkeypatch):
+    bare = Sheet.declared(start.sheet.model, start.sheet.positions)
+    monkeypatch.setattr(playing, "grow", lambda spec, rng: bare)
+    assert b'"units": 0' in zlib.decompress(playground("raghavan2019_grown_pooling/small").part("setup"))
+    player = Player(Setting(bare, start.dynamics, start.learning, start.key))
+    player.learn(True)
+    assert len(player.advance(0).arrays["count"]) == STEPS
+    assert player.weights() is None
 
 
 def test_sliders_hold_the_start_of_each_form():

@@ -10,6 +10,7 @@ export async function play(app) {
   story.plain = true;
   story.put("sheet", await load("sheet"));
   const setup = (await load("setup")).meta;
+  $("learn").hidden = !setup.units;
   app.latencies = [];
   app.versions = { sent: 0, seen: 0 };
   app.begin();
