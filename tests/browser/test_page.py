@@ -114,6 +114,20 @@ def test_a_click_keeps_a_pool_lit(opened, nouns):
     assert f"Unit {unit}, " in opened.page.text_content("#spoken")
 
 
+def test_pointing_goes_on_after_a_click_on_nothing_lets_go(opened, nouns):
+    opened.slide("time", 3000)
+    opened.settled()
+    unit, x, y = seen(opened, "unit", nouns[0].m)
+    opened.page.mouse.click(x, y)
+    opened.page.mouse.move(x, y + 3)
+    opened.settled()
+    box = opened.page.locator("#scene").bounding_box()
+    opened.page.mouse.click(box["x"] + 5, box["y"] + 5)
+    assert opened.ask("devnet.story.focus") is None
+    opened.page.mouse.move(x, y)
+    opened.until("devnet.story.focus !== null")
+
+
 def test_the_threshold_says_what_a_pool_is(opened, nouns):
     *_, wiring = nouns
     opened.slide("time", 3000)

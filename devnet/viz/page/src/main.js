@@ -125,9 +125,9 @@ function pointer() {
   const canvas = $("scene");
   let pinned = false, where = null, down = null;
   const look = () => {
-    if (!where || pinned) return;
-    focus(scene.pick(...where));
-    where = null;
+    const at = where;
+    where = null; // in any case: the next move asks for a look only then
+    if (!pinned) focus(scene.pick(...at));
   };
   canvas.addEventListener("pointermove", (event) => {
     if (event.buttons) return;
