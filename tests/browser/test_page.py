@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -117,7 +118,7 @@ def test_a_click_keeps_a_pool_lit(opened, nouns):
 def test_pointing_goes_on_after_a_click_on_nothing_lets_go(opened, nouns):
     opened.slide("time", 3000)
     opened.settled()
-    unit, x, y = seen(opened, "unit", nouns[0].m)
+    _, x, y = seen(opened, "unit", nouns[0].m)
     opened.page.mouse.click(x, y)
     opened.page.mouse.move(x, y + 3)
     opened.settled()
@@ -126,6 +127,32 @@ def test_pointing_goes_on_after_a_click_on_nothing_lets_go(opened, nouns):
     assert opened.ask("devnet.story.focus") is None
     opened.page.mouse.move(x, y)
     opened.until("devnet.story.focus !== null")
+
+
+def test_a_unit_is_told_nothing_that_the_page_does_not_hold(tab, nouns, fill, tmp_path, monkeypatch):
+    from devnet.viz import report, scene
+
+    sheet, recording, wiring = nouns
+    monkeypatch.setattr(report, "pictures", lambda run: iter(()))
+    kept = 4  # units whose weights travel
+    monkeypatch.setattr(scene, "MOST_WEIGHTS", kept * 4 * sheet.n)
+    first = report.write_report(fill(tmp_path / "some", nouns, stages=NOUNS))
+    monkeypatch.undo()
+    monkeypatch.setattr(report, "pictures", lambda run: iter(()))
+    arrays = ("weights", "initial_weights", "thresholds", "wins", "late_wins", "snapshots")
+    fewer = replace(wiring, **{name: getattr(wiring, name)[..., :-1] for name in arrays})
+    other = report.write_report(fill(tmp_path / "other", (sheet, recording, fewer), stages=NOUNS))
+
+    tab.open(first.as_uri())
+    tab.page.fill("#unit", "1")
+    assert "Its weights are not in this page" in tab.page.inner_text("#told")
+    tab.page.fill("#cell", "1")
+    assert f"of the {kept} units in this page" in tab.page.inner_text("#told")
+    tab.open(other.as_uri())
+    tab.page.fill("#unit", "1")
+    assert "pool" not in tab.page.inner_text("#told")
+    assert lit(tab) == (set(), {1})
+    assert tab.complaints == []
 
 
 def test_the_threshold_says_what_a_pool_is(opened, nouns):

@@ -179,9 +179,8 @@ export class Story {
     const from = [], to = [];
     const bright = (array, i, w) => array.set([255, 236, 150, 70 + 0.72 * w], 4 * i);
     if (focus.kind === "unit") {
-      const k = this.column.get(focus.id);
-      if (k === undefined) return;
-      this.levels(snapshot, k).forEach((w, i) => {
+      const k = wiring.meta.own ? this.column.get(focus.id) : undefined;
+      if (k !== undefined) this.levels(snapshot, k).forEach((w, i) => {
         if (w < bar) return;
         this.lit.cells.push(i);
         bright(cells, i, w);
@@ -189,6 +188,7 @@ export class Story {
         to.push(i);
       });
       this.lit.units.push(focus.id);
+      bright(units, focus.id, 255);
     } else {
       bright(cells, focus.id, 255);
       this.lit.cells.push(focus.id);
@@ -281,12 +281,16 @@ export class Story {
     const share = `${Math.round(100 * this.threshold)} %`;
     if (f.kind === "unit") {
       const own = `Unit ${f.id}, risen from cell ${s.unit_parent[f.id]} in sweep ${s.emitted[f.id]}.`;
-      return this.wiring ? `${own} Its pool ${when}: ${number(this.lit.cells.length)} cells (weight at least ${share} of its largest).` : own;
+      if (!this.wiring?.meta.own) return own; // other units were wired
+      if (!this.column.has(f.id)) return `${own} Its weights are not in this page.`;
+      return `${own} Its pool ${when}: ${number(this.lit.cells.length)} cells (weight at least ${share} of its largest).`;
     }
     const own = `Cell ${f.id}, born in sweep ${s.born[f.id]}${s.born[f.id] ? `, daughter of cell ${s.parent[f.id]}` : ""}.`;
     if (!this.wiring) return own;
     const list = this.lit.units.slice(0, 12).join(", ") + (this.lit.units.length > 12 ? ", …" : "");
-    return `${own} It is in the pools of ${this.lit.units.length} units ${when}${list ? `: ${list}` : ""}.`;
+    const { unit, meta } = this.wiring;
+    const some = unit.length < meta.units ? ` of the ${number(unit.length)} units in this page` : " units"; // in play all are
+    return `${own} It is in the pools of ${this.lit.units.length}${some} ${when}${list ? `: ${list}` : ""}.`;
   }
 }
 
