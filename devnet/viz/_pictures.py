@@ -53,9 +53,11 @@ def _overview(run: Run) -> Iterator[Picture]:
         sparse = [path for name, path in run.paths.items() if name.startswith("sparsify")]
         path = sparse[-1] if sparse else None
         ends = " Right: a path sets weights to zero while the network still tells images." if path else ""
+        sheet = run.sheets[0]
+        origin = "placed at random" if run.model.growth.scattered else f"and {sheet.m} units come to be"
         alt = (
-            f"{run.sheets[0].n} cells and {run.sheets[0].m} units come to be; a patch of activity moves over "
-            f"the sheet; fields of units, at first mixed all over the sheet, become connected patches.{ends}"
+            f"{sheet.n} cells {origin}; a patch of activity moves over the sheet; fields of units at "
+            f"several steps of learning.{ends}"
         )
         accuracy = path.accuracy if path else None
         yield Picture(
@@ -64,7 +66,7 @@ def _overview(run: Run) -> Iterator[Picture]:
             "The whole story",
             "",
             alt,
-            lambda w=run.wiring: story(run.sheets[0], recording, w, path, accuracy),
+            lambda w=run.wiring: story(sheet, recording, w, path, accuracy),
         )
 
 

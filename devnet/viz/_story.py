@@ -32,7 +32,7 @@ def story(
     """Draw how one cell becomes a wired network: four stages of growth, four of a wave, four of the pools.
 
     Args:
-        sheet: A grown sheet.
+        sheet: A sheet; of one whose cells were scattered no growth is drawn.
         recording: Its waves.
         wiring: Its pools.
         path: A path that sparsifies a network behind such pools; or None.
@@ -41,13 +41,16 @@ def story(
     Returns:
         The figure.
     """
-    figure = Figure(figsize=(_BLOCK * (3 if path is None else 3.85), _HEIGHT))
-    _growth(_four(figure, 0, "One cell grows into two layers"), sheet)
-    _waves(_four(figure, 1, "Waves run over it"), recording)
-    _pools(_four(figure, 2, "Waves wire pools"), wiring)
+    grown = not sheet.model.growth.scattered
+    blocks = 2 + grown
+    figure = Figure(figsize=(_BLOCK * (blocks + 0.85 * (path is not None)), _HEIGHT))
+    if grown:
+        _growth(_four(figure, 0, "One cell grows into two layers"), sheet)
+    _waves(_four(figure, blocks - 2, "Waves run over it" if grown else "Waves run over a sheet"), recording)
+    _pools(_four(figure, blocks - 1, "Waves wire pools"), wiring)
     if path is not None:
-        _head(figure, 3, "A path thins it out")
-        _path(_panel(figure, 3 * _BLOCK + 0.5, 0.45, 2.0, 2.8), path, accuracy)
+        _head(figure, blocks, "A path thins it out")
+        _path(_panel(figure, blocks * _BLOCK + 0.5, 0.45, 2.0, 2.8), path, accuracy)
     return figure
 
 

@@ -97,7 +97,8 @@ def film(canvas: Canvas, rate: int, recording: Recording | None, wiring: Wiring 
     Yields:
         Pixels, one frame after the other.
     """
-    parts = [(growing(canvas, round(GROWTH * rate)), GROWTH)]
+    first = REST if canvas.sheet.model.growth.scattered else GROWTH
+    parts = [(growing(canvas, round(first * rate)), first)]
     if recording is not None:
         parts.append((waving(canvas, recording, round(WAVES * rate)), WAVES))
     if wiring is not None:
@@ -116,8 +117,16 @@ def film(canvas: Canvas, rate: int, recording: Recording | None, wiring: Wiring 
 
 
 def growing(canvas: Canvas, count: int) -> Iterator[Frame]:
-    """Yield frames of growth: each cell in the color of its early ancestor, bright when just born; units on top."""
+    """Yield frames of growth: each cell in the color of its early ancestor, bright when just born; units on top.
+
+    Cells that were scattered have no ancestors and stand there from the first frame on.
+    """
     sheet = canvas.sheet
+    if sheet.model.growth.scattered:
+        rest, there = np.tile(_CELL, (sheet.n, 1)).astype(np.uint8), np.ones(sheet.n, dtype=bool)
+        for _ in range(count):
+            yield canvas.frame(rest, there, "Sheet", f"{sheet.n:,} cells, placed at random")
+        return
     tint = 255.0 * to_rgba_array(PATCHES)[clones(sheet, len(PATCHES)), :3] * 0.85 + 30.0
     yellow = np.tile(_UNIT, (sheet.m, 1)).astype(np.uint8)
     for k in range(count):

@@ -149,6 +149,7 @@ def sheet_part(sheet: Sheet) -> Part:
         "size": [(x1 - x0) / extent, (y1 - y0) / extent],
         "rings": [len(ring) for ring in rings],
         "rise": sheet.model.growth.rise / height,
+        "scattered": bool(sheet.model.growth.scattered),
     }
     arrays = {
         "place": np.clip(place, 0, 65535).astype(np.uint16),

@@ -43,6 +43,13 @@ def holed(model):
 
 
 @pytest.fixture(scope="session")
+def scattered(holed):
+    """Return the same cells as if they had been placed at random instead of grown."""
+    growth = holed.model.growth.replace(scattered=CELLS)
+    return Sheet.declared(holed.model.replace(growth=growth), holed.positions)
+
+
+@pytest.fixture(scope="session")
 def bump(model, holed):
     """Return a recording of a bump that walks around the hole from step 20 to 100, at 0.2 radians in ten steps."""
     middle = holed.positions.mean(axis=0)

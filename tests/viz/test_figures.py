@@ -357,6 +357,12 @@ def test_the_story_has_four_blocks_or_three(holed, bump, wiring, path):
     assert words == ["weights at zero: 95 %"]
 
 
+def test_the_story_of_a_scattered_sheet_begins_with_its_waves(scattered, bump, wiring):
+    two = viz.story(scattered, bump, wiring)
+    assert [text.get_text() for text in two.texts] == ["1  Waves run over a sheet", "2  Waves wire pools"]
+    assert len(two.axes) == 8
+
+
 # ------------------------------------------------------------------------------------------------- all of them
 
 CASES = {

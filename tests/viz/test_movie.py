@@ -40,6 +40,12 @@ def test_the_sheet_grows_from_frame_to_frame(canvas):
     assert frames[0].shape == (240, 320, 3)
 
 
+def test_a_scattered_sheet_stands_there_at_once(scattered):
+    first, second = growing(Canvas(scattered, 160, 120), 2)
+    np.testing.assert_array_equal(first, second)
+    assert near(first, rgb("#7f8fa3")) > scattered.n
+
+
 def test_cells_glow_where_the_bump_is(canvas, bump):
     frames = list(waving(canvas, bump, bump.steps))
     for step, frame in enumerate(frames):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from devnet._core.errors import ConfigError, CorruptFileError
-from devnet.io import read_tensors, write_json, write_tensors, write_text
+from devnet.io import read_tensors, save, write_json, write_tensors, write_text
 from devnet.spec import dump_model
 from devnet.viz import report
 from devnet.viz._tables import configuration, plus_minus
@@ -191,6 +191,14 @@ def test_a_number_set_for_the_run_is_called_given(model):
     assert rows["timer"][1:] == ("7", "sweeps", "given", "given")
 
 
+def test_a_scattered_sheet_is_not_said_to_have_grown_from_one_cell(run, scattered, sketch):
+    write_text(run / "config.toml", dump_model(scattered.model))
+    save(scattered, run / "grow/sheet-0.safetensors")
+    text = without_script(write_report(run).read_text(encoding="utf-8"))
+    assert "Sheet: cells placed at random" in text
+    assert not re.search("one cell (becomes|divided|to)|come to be", text, re.IGNORECASE)
+
+
 def test_how_to_repeat_it_is_told(page):
     assert "devnet run config.toml --out again --seed 7" in page.text
     assert "numpy 2.3.5" in page.text
@@ -274,8 +282,6 @@ def test_an_unfinished_stage_is_left_out(run, sketch):
 
 def test_pools_are_drawn_without_noise_and_without_snapshots(run, noise, sketch):
     (run / "organize/noise-0.safetensors").unlink()
-    from devnet.io import save
-
     save(noise, run / "organize/wiring-0.safetensors")
     text = Page(without_script(write_report(run).read_text(encoding="utf-8"))).text
     assert "Before and after." in text

@@ -38,6 +38,7 @@ function refresh() { // after new parts came
   for (const name of ["growth", "waves", "pools"]) {
     $(`go-${name}`).disabled = !story.chapters.includes(name);
   }
+  $("go-growth").hidden = Boolean(story.parts.sheet?.meta.scattered);
   const place = $("panels");
   const step = (k) => go(story.begin("waves") + (1000 * k) / story.waves.meta.steps);
   if (story.waves && app.charted !== story.waves) {

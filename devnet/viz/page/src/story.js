@@ -42,8 +42,11 @@ export class Story {
   get forms() { return Object.keys(this.parts).filter((id) => id.startsWith("waves-")).sort(); }
   get waves() { return this.parts[`waves-${this.dynamics}`] ?? this.parts[this.forms[0]]; }
   get wiring() { return this.parts.wiring; }
+  get scattered() { return this.parts.sheet.meta.scattered; }
   get chapters() {
-    return [this.parts.sheet && "growth", this.waves && "waves", this.wiring && "pools"].filter(Boolean);
+    const later = [this.waves && "waves", this.wiring && "pools"].filter(Boolean);
+    const grew = this.parts.sheet && !(this.scattered && later.length); // what did not grow has no such chapter
+    return grew ? ["growth", ...later] : later;
   }
   get length() { return ONE * this.chapters.length; }
   get chapter() { return this.chapters[Math.min(this.chapters.length - 1, Math.floor(this.value / ONE))]; }
@@ -147,7 +150,7 @@ export class Story {
     this.lit = { cells: [], units: [] };
     if (focus && wiring) this.light(cells.array, units.array, snapshot);
     else if (this.chapter === "pools" && wiring) this.pools(cells.array, units.array, snapshot);
-    else if (this.chapter === "growth" && !this.plain) this.descent(cells.array);
+    else if (this.chapter === "growth" && !this.plain && !this.scattered) this.descent(cells.array);
     cells.needsUpdate = units.needsUpdate = true;
     scene.picked.visible = Boolean(focus && wiring && wiring.meta.own && this.lit.cells.length);
     scene.fresh = true;
@@ -253,6 +256,7 @@ export class Story {
   get words() {
     if (this.chapter === "growth") {
       const [cells, units] = this.count;
+      if (this.scattered) return ["Sheet", `${number(cells)} cells, placed at random.`];
       const up = units ? ` ${number(units)} of them have sent up a unit of the second layer (yellow).` : "";
       const colors = " Colors: descendants of the first eight cells.";
       return [`Growth, sweep ${Math.floor(this.sweep)}`, cells < 2
@@ -285,7 +289,8 @@ export class Story {
       if (!this.column.has(f.id)) return `${own} Its weights are not in this page.`;
       return `${own} Its pool ${when}: ${number(this.lit.cells.length)} cells (weight at least ${share} of its largest).`;
     }
-    const own = `Cell ${f.id}, born in sweep ${s.born[f.id]}${s.born[f.id] ? `, daughter of cell ${s.parent[f.id]}` : ""}.`;
+    const own = this.scattered ? `Cell ${f.id}.`
+      : `Cell ${f.id}, born in sweep ${s.born[f.id]}${s.born[f.id] ? `, daughter of cell ${s.parent[f.id]}` : ""}.`;
     if (!this.wiring) return own;
     const list = this.lit.units.slice(0, 12).join(", ") + (this.lit.units.length > 12 ? ", …" : "");
     const { unit, meta } = this.wiring;
