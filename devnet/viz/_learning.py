@@ -55,7 +55,7 @@ def learning_curves(wiring: Wiring, *, axes: Panels = None) -> Figure:
     """Draw the share of organized units, and the units' radii, over the steps of learning.
 
     A unit is organized as in ``devnet.measure``; that it won late in the run is asked of the whole run. The radius is
-    the weighted rms radius over the sheet's: dot, the mean; bar, the middle 80 % of units.
+    the weighted rms radius over the sheet's, along its surface, signs aside: dot, the mean; bar, the middle 80 % of units.
 
     Args:
         wiring: A wiring, with snapshots.
@@ -69,9 +69,10 @@ def learning_curves(wiring: Wiring, *, axes: Panels = None) -> Figure:
     """
     figure, (left, right) = panels(axes, 2, size=(WIDTH, 1.9))
     steps, weights = times(wiring)
-    places = wiring.sheet.positions
+    places, surface = wiring.sheet.positions, wiring.sheet.scaffold.surface
     share = [100.0 * organized_on(wiring.sheet, known, wiring.late_wins).mean() for known in weights]
-    ratio = np.array([weighted_rms_radius(known, places) for known in weights]) / sheet_rms_radius(places)
+    radius = [weighted_rms_radius(np.abs(known), places, surface) for known in weights]
+    ratio = np.array(radius) / sheet_rms_radius(places, surface)
     _line(left, steps, np.array(share), "units organized, %", (0, 105))
     low, high = np.nanquantile(ratio, [0.1, 0.9], axis=1)
     right.vlines(steps, low, high, color=OURS, alpha=0.4, linewidth=2.5)

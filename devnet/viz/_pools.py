@@ -81,7 +81,7 @@ def neighbor_colors(places: Float[np.ndarray, "k 2"]) -> Float[np.ndarray, "k 4"
 
 
 def strongest(weights: Float[np.ndarray, "n M"]) -> tuple[Int[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
-    """Say to which unit each cell is wired most strongly, by its share of the unit's largest weight.
+    """Say to which unit each cell is wired most strongly, by its share of the unit's largest weight, signs aside.
 
     Args:
         weights: (n, M).
@@ -89,7 +89,8 @@ def strongest(weights: Float[np.ndarray, "n M"]) -> tuple[Int[np.ndarray, " n"],
     Returns:
         The unit, and whether the cell lies in its receptive field.
     """
-    share = weights / np.maximum(weights.max(axis=0), np.finfo(np.float64).tiny)
+    strength = np.abs(weights)
+    share = strength / np.maximum(strength.max(axis=0), np.finfo(np.float64).tiny)
     owner = share.argmax(axis=1)
     return owner, receptive_fields(weights)[np.arange(len(share)), owner]
 
@@ -176,7 +177,7 @@ def owners(wiring: Wiring, *, axes: Panels = None) -> Figure:
 
 @styled
 def tiling(wiring: Wiring, *, count: int = 36, columns: int = 12, axes: Panels = None) -> Figure:
-    """Draw weight maps, one small sheet a unit: the deeper the color, the larger the weight.
+    """Draw weight maps, one small sheet a unit: the deeper the color, the larger the weight, signs aside.
 
     Units are taken at even steps through their numbers, not by how they look, and put in the order of their fields'
     places: by rows from the top, in a row from the left.
@@ -210,7 +211,7 @@ def tiling(wiring: Wiring, *, count: int = 36, columns: int = 12, axes: Panels =
     shade = fade(OURS)
     for number, unit in enumerate(units):
         shift = np.array([number % columns * wide, -(number // columns) * high])
-        weight = wiring.weights[:, unit]
+        weight = np.abs(wiring.weights[:, unit])
         share = weight / max(weight.max(), np.finfo(np.float64).tiny)
         seen = share > 0.02  # fainter dots would not be seen
         dots(place, sheet.positions[seen] + shift, 1.3 * sheet.spacing, shade(share[seen]))

@@ -51,7 +51,8 @@ def weights_over_time(wiring: Wiring, *, unit: int | None = None, axes: Panels =
     lost = lost[np.argsort(chance, kind="stable")[:_LINES]]
     left.plot(steps, rows[:, lost], color=THEIRS, linewidth=0.5, alpha=0.5)
     left.plot(steps, rows[:, kept], color=OURS, linewidth=0.8, alpha=0.8)
-    left.set(xlabel="step of learning", ylabel="weight", ylim=(0, None), xlim=(0, steps[-1]))
+    floor = None if wiring.learning.rule.signed else 0
+    left.set(xlabel="step of learning", ylabel="weight", ylim=(floor, None), xlim=(0, steps[-1]))
     left.set_title(f"unit {unit}: {kept.sum()} cells stay, {(~kept).sum()} let go", color=MUTED)
     size = np.array([receptive_fields(known).sum(axis=0) for known in weights])
     low, high = np.quantile(size, [0.1, 0.9], axis=1)

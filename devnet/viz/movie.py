@@ -22,7 +22,7 @@ from devnet.sheet import Recording, Wiring
 from devnet.spec import load_model
 from devnet.viz._growth import clones
 from devnet.viz._learning import times
-from devnet.viz._pools import centers, neighbor_colors, spread_units
+from devnet.viz._pools import centers, neighbor_colors, spread_units, strongest
 from devnet.viz._raster import Canvas, rgb
 from devnet.viz._run import Run
 from devnet.viz.style import FIRE, PATCHES
@@ -177,9 +177,7 @@ def pooling(canvas: Canvas, wiring: Wiring, recording: Recording | None, count: 
 
 
 def _owned(weights: Float[np.ndarray, "n k"], color: Float[np.ndarray, "k 3"]) -> Float[np.ndarray, "n 3"]:
-    share = weights / np.maximum(weights.max(axis=0), np.finfo(np.float64).tiny)
-    owner = share.argmax(axis=1)
-    inside = share[np.arange(len(share)), owner] >= 0.5
+    owner, inside = strongest(weights)
     return np.where(inside[:, None], color[owner], 0.55 * _CELL)
 
 

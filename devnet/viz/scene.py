@@ -231,11 +231,13 @@ def most_shown(sheet: Sheet) -> int:
 def levels(weights: Float[np.ndarray, "n M"]) -> UInt8[np.ndarray, "M n"]:
     """Return weights over each unit's largest in 64 levels, times 4: 128 and more means half of the largest and more.
 
+    As in receptive fields, signs do not count.
     Those are the steps of the page's threshold. Below a sixteenth, the lowest, nothing is shown, so that the rest is 0
     and the whole packs well.
     """
-    largest = np.maximum(weights.max(axis=0), np.finfo(np.float64).tiny)
-    level = np.minimum(63, 64.0 * (weights / largest)).astype(np.uint8)
+    strength = np.abs(weights)
+    largest = np.maximum(strength.max(axis=0), np.finfo(np.float64).tiny)
+    level = np.minimum(63, 64.0 * (strength / largest)).astype(np.uint8)
     level[level < 64 // 16] = 0
     return (4 * level).T.copy()
 

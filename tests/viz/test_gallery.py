@@ -21,6 +21,8 @@ from devnet.sheet import Layer, Stack
 from devnet.spec import LayerSpec, PairSTDPSpec, StackSpec, TemporalDifferenceSpec
 from devnet.viz._fields import neighbors
 from devnet.viz._plane import plane
+from devnet.viz._pools import strongest
+from devnet.viz.scene import levels
 
 GALLERY = {
     "activity": (1, lambda n: (viz.activity, n.bump)),
@@ -152,8 +154,21 @@ def test_pictures_of_signed_weights_count_as_the_measures_do(wiring):
     signed = replace(wiring, learning=learning, weights=wiring.weights * signs)
     share = round(wiring_statistics(signed).organized * wiring.units)
     assert f"fields of the {share} organized" in viz.fields(signed).axes[0].get_title()
-    viz.learning_curves(signed)
-    viz.weights_over_time(signed)
+    for look in (strongest, levels):
+        np.testing.assert_array_equal(look(signed.weights), look(wiring.weights))
+    radii = [viz.learning_curves(w).axes[1].lines[0].get_ydata() for w in (signed, wiring)]
+    np.testing.assert_array_equal(*radii)
+    seen = [[len(c.get_offsets()) for c in viz.tiling(w).axes[0].collections] for w in (signed, wiring)]
+    assert seen[0] == seen[1]
+    assert viz.weights_over_time(signed, unit=0).axes[0].get_ylim()[0] < -0.9
+
+
+def test_radii_over_learning_are_those_of_the_table_on_a_sphere(wiring):
+    model = wiring.sheet.model
+    sphere = model.replace(scaffold=model.scaffold.replace(sphere_radius=23.0))
+    round_ = replace(wiring, sheet=replace(wiring.sheet, model=sphere))
+    (line, *_) = viz.learning_curves(round_).axes[1].lines
+    assert line.get_ydata()[-1] == pytest.approx(wiring_statistics(round_).radius_ratio)
 
 
 def lengths(axes):
