@@ -10,6 +10,7 @@ import itertools
 import json
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,7 +92,7 @@ class Estimate:
         """Refuse a run that this machine cannot hold.
 
         Args:
-            folder: The run folder; what it holds already is not needed again.
+            folder: The run folder, or the folder it will lie in; what a run folder holds already is not needed again.
 
         Raises:
             ResourceError: What is missing, and how to make the run smaller.
@@ -106,7 +107,7 @@ class Estimate:
                 f"{size(free)} are free; give {fewer}a smaller scaffold: memory grows with the square of its area"
             )
         place = Path(folder).absolute()
-        held = sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
+        held = _held(place)
         while not place.exists():
             place = place.parent
         room, needed = shutil.disk_usage(place).free, self.disk - held
@@ -117,6 +118,16 @@ class Estimate:
             )
         if lines:
             raise ResourceError("\n".join(lines))
+
+
+def _held(folder: Path) -> int:
+    """Return the bytes of a run folder's files; 0 of a folder that holds other runs."""
+    total = 0
+    if (folder / "run.json").is_file():
+        for file in folder.rglob("*"):
+            with suppress(OSError):  # gone meanwhile: the run is going on
+                total += file.stat().st_size if file.is_file() else 0
+    return total
 
 
 def size(count: float) -> str:

@@ -102,6 +102,19 @@ def test_a_run_for_which_disk_is_missing_is_refused(finished, tiny, tmp_path, mo
     run_model(tiny, folder, rng=5, workers=1)  # a finished run needs nothing
 
 
+def test_other_runs_in_the_folder_make_no_room(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(1, 1, 100_000))
+    monkeypatch.setattr(estimate, "available_memory", lambda: 10**12)
+    wanted = estimate.Estimate(1, 1, 1, {"grow": estimate.Needs(0, 1_000_000)})
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "run.json").write_bytes(bytes(950_000))
+    (run / "gone").symlink_to(run / "nothing")
+    wanted.refuse(run)
+    with pytest.raises(ResourceError, match=r"disk: 1\.0 MB are needed in .*, 0\.1 MB are free"):
+        wanted.refuse(tmp_path)
+
+
 def test_a_sheet_that_cannot_be_coupled_is_refused(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(estimate, "MAX_DENSE", 100)
     with pytest.raises(ResourceError, match=r"scaffold: \d+ cells are more than 100, the most that a run"):
