@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from devnet._core.checks import whole
 from devnet._core.errors import ConfigError, HealthError
 from devnet._core.optional import require
 from devnet._core.random import Key
@@ -218,6 +219,7 @@ def backend_of(name: Any, field: str = "exact", threads: int = 1, dtype: str = "
     """
     if field not in ("exact", "fast"):
         raise ConfigError("field", field, "'exact' or 'fast'")
+    whole("threads", threads)
     if dtype not in ("float64", "float32"):
         raise ConfigError("dtype", dtype, "'float64' or 'float32'")
     if name == "numba":

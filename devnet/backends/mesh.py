@@ -24,6 +24,7 @@ from jaxtyping import Float, Int
 from scipy import fft as _fft
 from scipy import special as _special
 
+from devnet._core.errors import ResourceError
 from devnet.backends.coupling import Coupling
 
 # scipy's own annotations promise less than its functions return.
@@ -42,6 +43,8 @@ SPACINGS_PER_REACH = 6.0
 """Cells further apart than this many mean spacings (or r_o) meet through the mesh alone."""
 NEGLIGIBLE = 18.0
 """Decay lengths after which inhibition is nothing: (1 + 18) e^-18 = 3e-7 of a uniform field."""
+MAX_POINTS = 2**27
+"""Of a mesh: 1 GB of float64 each of a few times."""
 TABLE = 16_384
 
 
@@ -162,6 +165,11 @@ def _influence(
     """Return the transform of S over that of two windows, and the shape of the mesh."""
     # Room around the sheet until its periodic images are out of reach of the inhibition.
     wide = [fft.next_fast_len(p + int(np.ceil(NEGLIGIBLE * decay / h)), real=True) for p in points]
+    if wide[0] * wide[1] > MAX_POINTS:
+        raise ResourceError(
+            f"field: inhibition that decays over {decay:g} asks for a mesh of {wide[0]} x {wide[1]} points, more than "
+            f"{MAX_POINTS}; use a shorter decay, or field='exact'"
+        )
     k_y = 2 * np.pi * np.fft.fftfreq(wide[0], h)
     k_x = 2 * np.pi * np.fft.rfftfreq(wide[1], h)
     q = decay**2 * (k_y[:, None] ** 2 + k_x[None, :] ** 2)

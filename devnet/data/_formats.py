@@ -60,7 +60,7 @@ def jpeg_npz(path: Path) -> Parts:
                 if picture.size != (32, 32):
                     raise ValueError("size")
                 pixels[i] = np.asarray(picture.convert("RGB"))
-            except (OSError, ValueError, SyntaxError):
+            except (OSError, ValueError, SyntaxError, image.DecompressionBombError):
                 raise CorruptFileError(
                     f"{path}: jpeg_{part}: image {i} is no JPEG of 32 x 32 pixels"
                 ) from None

@@ -59,6 +59,8 @@ LEAST_SPREAD = 0.01
 """Units to which less than this share of the depolarization spreads learn nothing."""
 SETTLED = 0.8
 """Maturity at which the width has come to its end."""
+STAGES = 256
+"""A layer's constants move in so many steps of its maturity."""
 CUT = 3.0
 """Gap junctions reach so many standard deviations."""
 
@@ -102,9 +104,24 @@ class LayerState:
         x, a, o = np.zeros((3, units))
         c, learner = np.zeros(units) if c is None else c, None
         if rule is not None and not isinstance(rule, TemporalDifferenceSpec):
-            weights = weights * (total(rule, len(weights)) / weights.sum(axis=0))
+            sums = weights.sum(axis=0)
+            weights = weights * (total(rule, len(weights)) / np.where(sums > 0, sums, 1.0))
             learner = Learner.of(weights, c)
         return cls(weights, c, x, a, o, np.zeros(units, bool), 0, maturity, learner)
+
+
+def spacings(positions: Float[np.ndarray, "M 2"], area: float) -> tuple[Float[np.ndarray, "M M"], float]:
+    """Return the distances between a layer's units and the side of its sheet, both in mean spacings.
+
+    Args:
+        positions: Of its units.
+        area: Of the sheet.
+
+    Returns:
+        (M, M), and the square root of the area.
+    """
+    spacing = (area / len(positions)) ** 0.5
+    return np.linalg.norm(positions[:, None] - positions[None], axis=2) / spacing, area**0.5 / spacing
 
 
 @dataclass(frozen=True)
@@ -139,12 +156,12 @@ class Stage:
             spec: The layer.
             distance: (M, M), between its units, in spacings.
             side: Square root of the sheet's area, in spacings.
-            maturity: From 0 to 1.
+            maturity: From 0 to 1; rounded down to a multiple of 1 / 256.
 
         Returns:
             Widths and rates move evenly, the width until maturity 0.8; recurrence and h grow in the second half.
         """
-        units = len(distance)
+        units, maturity = len(distance), int(maturity * STAGES) / STAGES
         late = max(0.0, 2.0 * maturity - 1.0)
         width = _between(spec.width, min(1.0, maturity / SETTLED)) * side
         teachers, winners = (min(units, max(2, round(share * units))) for share in spec.winners)
@@ -230,7 +247,7 @@ def layer_step(
         drive = u / u.max() - layer.c
     if stage.recurrence > 0:
         drive = drive + stage.recurrence / stage.rest * (stage.reach @ layer.fired)
-        drive -= layer.a if spec.form == "rate" else 0.0
+    drive = drive - (layer.a if spec.form == "rate" else 0.0)
     teachers = _fire(spec, stage, layer, drive)
     r, rate = np.zeros((2, units))
     if is_open and learn and len(teachers):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from devnet.dynamics.layered import Stage
+from devnet.dynamics.layered import Stage, spacings
 from devnet.sheet import Stack
 
 
@@ -23,7 +23,7 @@ class LayerLaw:
 
     Attributes:
         weights: (n, M), W; each unit's sum to 1.
-        length: (M,), |W_j|.
+        length: (M,), |W_j|; 1 for a unit without synapses.
         spread: (M, M), H.
         c: (M,), conscience.
         winners: k.
@@ -47,13 +47,12 @@ def laws_of(stack: Stack) -> list[LayerLaw]:
     found: list[LayerLaw] = []
     area = stack.sheet.scaffold.area
     for layer in stack.layers:
-        spacing = (area / layer.units) ** 0.5
-        apart = np.linalg.norm(layer.positions[:, None] - layer.positions[None], axis=2) / spacing
-        stage = Stage.at(layer.spec, apart, area**0.5 / spacing, layer.maturity)
+        stage = Stage.at(layer.spec, *spacings(layer.positions, area), layer.maturity)
+        length = np.sqrt((layer.weights**2).sum(axis=0))
         found.append(
             LayerLaw(
                 weights=layer.weights,
-                length=np.sqrt((layer.weights**2).sum(axis=0)),
+                length=np.where(length > 0, length, 1.0),
                 spread=stage.spread,
                 c=layer.c,
                 winners=stage.winners,

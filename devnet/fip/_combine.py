@@ -11,8 +11,8 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from devnet._core.checks import within
 from devnet._core.errors import ConfigError
-from devnet.fip._checks import within
 from devnet.fip._objective import Objective
 from devnet.fip._walk import Walk
 

@@ -13,9 +13,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from devnet._core.checks import positive, within
 from devnet._core.errors import ConfigError
 from devnet._core.random import as_key
-from devnet.fip._checks import positive, within
 from devnet.fip._layout import Layout
 from devnet.fip._objective import Objective, off_mask_energy
 from devnet.fip._walk import Walk

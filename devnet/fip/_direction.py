@@ -9,7 +9,7 @@ from typing import ClassVar, final
 
 from torch import Tensor
 
-from devnet.fip._checks import whole, within
+from devnet._core.checks import whole, within
 from devnet.fip._network import seeded
 from devnet.fip._walk import Walk
 

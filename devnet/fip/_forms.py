@@ -12,9 +12,9 @@ from typing import Any, final
 
 from torch import Tensor
 
+from devnet._core.checks import positive, whole
 from devnet._core.errors import ConfigError
 from devnet._core.random import as_key
-from devnet.fip._checks import positive, whole
 from devnet.fip._metric import LocalMetric
 from devnet.fip._spectrum import Spectrum
 

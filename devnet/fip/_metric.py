@@ -20,8 +20,8 @@ from typing import final
 import torch
 from torch import Tensor
 
+from devnet._core.checks import within
 from devnet._core.random import Stream
-from devnet.fip._checks import within
 from devnet.fip._inputs import Batch
 from devnet.fip._linear import Linearization
 from devnet.fip._network import Network, seeded

@@ -10,7 +10,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from devnet.fip._checks import positive, whole, within
+from devnet._core.checks import positive, whole, within
 from devnet.fip._direction import Direction
 from devnet.fip._walk import Walk
 

@@ -8,7 +8,7 @@ from typing import final
 
 from torch import Tensor
 
-from devnet.fip._checks import positive, whole, within
+from devnet._core.checks import positive, whole, within
 from devnet.fip._direction import Direction, PenalizedGradient
 from devnet.fip._spectrum import Spectrum
 from devnet.fip._walk import Walk

@@ -11,8 +11,8 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
+from devnet._core.checks import whole
 from devnet._core.errors import ConfigError
-from devnet.fip._checks import whole
 from devnet.fip._layout import Layout
 from devnet.fip._saliency import threshold
 

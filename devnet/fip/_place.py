@@ -9,8 +9,8 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from devnet._core.checks import positive, within
 from devnet._core.errors import ConfigError
-from devnet.fip._checks import positive, within
 from devnet.fip._layout import Layout
 from devnet.fip._objective import Objective
 from devnet.fip._walk import Walk

@@ -8,8 +8,8 @@ from typing import Any, final
 
 import torch
 
+from devnet._core.checks import whole
 from devnet._core.errors import ConfigError
-from devnet.fip._checks import whole
 from devnet.fip._direction import Direction, PenalizedGradient
 from devnet.fip._metric import Fisher, Metric
 from devnet.fip._objective import Objective, Stay

@@ -16,25 +16,28 @@ from devnet.fip._inputs import Batch
 from devnet.fip._network import Network
 
 
-def as_labels(field: str, labels: Any, inputs: Batch) -> Tensor:
+def as_labels(field: str, labels: Any, inputs: Batch, classes: int | None = None) -> Tensor:
     """Return class numbers as a tensor beside their inputs.
 
     Args:
         field: Argument name that an error shall show.
         labels: Integers ``[N]``, tensor or array.
         inputs: The N inputs they belong to.
+        classes: Outputs of the network; None does not ask.
 
     Returns:
         An int64 tensor on the inputs' device.
 
     Raises:
-        ConfigError: Not one non-negative integer for each input.
+        ConfigError: Not one non-negative integer for each input, or one that the network has no output for.
     """
     given = torch.as_tensor(np.array(labels) if isinstance(labels, np.ndarray) else labels)
     if given.shape != (len(inputs),) or given.is_floating_point() or bool((given < 0).any()):
         raise ConfigError(
             field, f"{given.dtype} {tuple(given.shape)}", f"{len(inputs)} class numbers of at least 0"
         )
+    if classes is not None and int(given.max()) >= classes:
+        raise ConfigError(field, int(given.max()), f"class numbers below {classes}, the number of outputs")
     return given.to(inputs.device, torch.int64)
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from devnet._core.checks import whole
 from devnet._core.errors import ConfigError
-from devnet.fip._checks import whole
 from devnet.fip._inputs import as_inputs, call
 from devnet.fip._network import BATCH_NORMS
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from devnet.fip._checks import whole, within
+from devnet._core.checks import whole, within
 from devnet.fip._walk import Walk
 
 

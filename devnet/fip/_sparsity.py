@@ -8,8 +8,8 @@ from typing import final
 
 from torch import Tensor
 
+from devnet._core.checks import whole, within
 from devnet._core.errors import ConfigError
-from devnet.fip._checks import whole, within
 from devnet.fip._objective import Objective, off_mask_energy, zero_off_mask
 from devnet.fip._pattern import Global, Pattern
 from devnet.fip._saliency import MetricSaliency, Saliency

@@ -8,9 +8,9 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from devnet._core.checks import whole
 from devnet._core.errors import ConfigError
 from devnet._core.random import Stream, as_key
-from devnet.fip._checks import whole
 from devnet.fip._gram import gram_matrix
 from devnet.fip._metric import LocalMetric
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
+from devnet._core.checks import positive, whole, within
 from devnet._core.errors import ConfigError
-from devnet.fip._checks import positive, whole, within
 from devnet.fip._walk import Walk
 
 

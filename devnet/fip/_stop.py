@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import final
 
-from devnet.fip._checks import whole, within
+from devnet._core.checks import whole, within
 
 
 @final

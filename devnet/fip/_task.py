@@ -8,10 +8,10 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+from devnet._core.checks import whole
 from devnet._core.errors import ConfigError
 from devnet._core.random import Key
 from devnet.fip._batches import Batches
-from devnet.fip._checks import whole
 from devnet.fip._inputs import Batch, as_inputs
 from devnet.fip._network import Network
 from devnet.fip._objective import Objective
@@ -104,13 +104,11 @@ def _source(
 ) -> tuple[Batch, Tensor, Batches]:
     """Check labelled examples and return them with the order of their mini-batches."""
     x = as_inputs(f"{what}.inputs", inputs, walk.weights)
-    y = as_labels(f"{what}.labels", labels, x)
     shape = walk.reference.outputs.shape
     if x.shape[1:] != walk.reference.inputs.shape[1:] or len(shape) != 2:
         raise ConfigError(
             f"{what}.inputs", tuple(x.shape), "inputs of the reference's shape, for outputs [N, C]"
         )
-    if int(y.max()) >= shape[-1]:
-        raise ConfigError(f"{what}.labels", int(y.max()), f"class numbers below {shape[-1]}")
+    y = as_labels(f"{what}.labels", labels, x, shape[-1])
     key: Key = walk.key
     return x, y, Batches(key.stream(stream), len(x), batch, x.device)

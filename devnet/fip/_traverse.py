@@ -13,9 +13,9 @@ from torch import nn
 
 from devnet._core import progress
 from devnet._core.checkpoint import Checkpoint
+from devnet._core.checks import whole
 from devnet._core.errors import ConfigError, ResourceError
 from devnet._core.random import Key, as_key
-from devnet.fip._checks import whole
 from devnet.fip._distributed import SharedCheckpoint, Team, team
 from devnet.fip._inputs import as_inputs
 from devnet.fip._keeping import Keeper

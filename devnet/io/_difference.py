@@ -8,6 +8,9 @@ from typing import Any, cast
 def first_difference(old: Any, new: Any, path: str = "") -> tuple[str, object, object] | None:
     """Return (dotted path, old value, new value) of the first field that differs, or None.
 
+    Where two tables hold the same in another order, these are their names: of learnings the first is the main one, and
+    layers feed one another in their order.
+
     Args:
         old: One configuration: dicts within dicts.
         new: The other.
@@ -23,5 +26,5 @@ def first_difference(old: Any, new: Any, path: str = "") -> tuple[str, object, o
             found = first_difference(left.get(name, "absent"), right.get(name, "absent"), inner)
             if found is not None:
                 return found
-        return None
+        return None if list(left) == list(right) else (path, list(left), list(right))
     return None if old == new else (path, cast("object", old), cast("object", new))

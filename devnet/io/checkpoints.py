@@ -85,10 +85,10 @@ class Checkpoints:
                     read_listed(self._segment_path(number), "segment", sha)
                     for number, sha in enumerate(listed)
                 )
-                spent = float(told["cpu_seconds"])
+                spent, held = float(told["cpu_seconds"]), told["what"]
             except (CorruptFileError, ConfigError, KeyError, TypeError, ValueError):
                 continue
-            if told["what"] != what:
+            if held != what:
                 raise BusyError(f"{self.folder}: holds the state of another computation; give another folder")
             if not whole(saved := Saved(arrays, numbers, segments)):
                 continue

@@ -5,6 +5,8 @@ A recording, wiring or stack holds its sheet, under names that begin with ``shee
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -112,10 +114,22 @@ def _expect(noun: Noun, kind: type[N], path: str | Path) -> N:
     return noun
 
 
+@contextmanager
+def _readable(field: str, name: str) -> Generator[None]:
+    """Refuse to write what ``load`` would refuse."""
+    try:
+        yield
+    except (ValidationError, ConfigError):
+        why = "made of forms and rules that come with devnet: a file of others could not be read again"
+        raise ConfigError(field, name, why) from None
+
+
 def _pack(noun: Noun) -> tuple[Arrays, dict[str, Any]]:
     match noun:
         case Sheet():
             model = dump_model(noun.model)
+            with _readable("model", noun.model.name or "the sheet's"):
+                parse_model(model)
             metadata = {"model": model, "key": str(noun.key.value), "sweeps": int(noun.sweeps)}
             return {name: getattr(noun, name) for name in _SHEET}, metadata
         case Recording():
@@ -139,13 +153,12 @@ def _pack(noun: Noun) -> tuple[Arrays, dict[str, Any]]:
             raise ConfigError("noun", type(noun).__name__, "a Sheet, Recording, Wiring or Stack")
     arrays, sheet = _pack(noun.sheet)
     dynamics = noun.dynamics.model_dump(mode="json")
-    try:
+    with _readable("noun", noun.dynamics.form):
         TypeAdapter[Any](DynamicsSpec).validate_python(dynamics)
         if isinstance(noun, Wiring):
             build(LearningSpec, noun.learning.model_dump(mode="json"), where="learning")
-    except (ValidationError, ConfigError):
-        why = "a form and a rule that come with devnet: a file of others could not be read again"
-        raise ConfigError("noun", noun.dynamics.form, why) from None
+        elif isinstance(noun, Stack):
+            build(StackSpec, noun.spec.model_dump(mode="json"), where="stack")
     metadata = extra | {
         "sheet": sheet,
         "dynamics": dynamics,

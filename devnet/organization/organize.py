@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
 from devnet._core.checkpoint import Checkpoint
+from devnet._core.checks import whole
 from devnet._core.errors import ConfigError
 from devnet._core.progress import task
 from devnet._core.random import as_key
@@ -57,8 +59,8 @@ def organize(
         start: A wiring of as many cells to go on from: its weights stay, while thresholds, counters and activity
             begin anew (G19, after damage). So the pools of a sheet that has lost cells, or has other waves, are
             learned again. None starts from all-to-all.
-        snapshots: How many times the weights are kept on the way, in steps of equal ratio; or after which steps, each
-            rounded up to a multiple of 1024 or to the end.
+        snapshots: How many times the weights are kept on the way at most, in steps of equal ratio; or after which
+            steps. Each is rounded up to a multiple of 1024 or to the end.
         checkpoint: Where the state is kept, so that the learning goes on bit for bit if its process dies;
             ``devnet.io.Checkpoints`` is one.
 
@@ -73,15 +75,19 @@ def organize(
     learning = named("learning", sheet.model.learning, spec)
     count = next(u for u in (units, start and start.units, learning.units, sheet.m) if u is not None)
     length = steps if steps is not None else learning.steps
-    if not 1 <= count <= sheet.n:
+    whole("units", count)
+    if count > sheet.n:
         raise ConfigError("units", count, f"between 1 and the sheet's {sheet.n} cells")
-    if length < 1:
-        raise ConfigError("steps", length, "at least 1")
+    whole("steps", length)
     if activity not in ("waves", "noise"):
         raise ConfigError("activity", activity, "'waves' or 'noise'")
     if start is not None and (start.weights.shape != (sheet.n, count) or not start.weights.any(axis=0).all()):
         raise ConfigError(
             "start", start, f"a wiring of {sheet.n} cells and {count} units, each with a weight above 0"
+        )
+    if start is not None and not learning.rule.signed and start.weights.min() < 0:
+        raise ConfigError(
+            "start", start, f"a wiring without negative weights: rule {learning.rule.rule!r} has none"
         )
     wanted = _kept_steps(snapshots, length)
     stepper = backend_of(backend, field, threads, dtype)
@@ -140,11 +146,11 @@ def organize(
 
 def _kept_steps(snapshots: int | Sequence[int], length: int) -> Int[np.ndarray, " k"]:
     """Return after which steps the weights are kept, ascending."""
-    if isinstance(snapshots, int):
-        return (
-            np.unique(np.geomspace(CHUNK, length, snapshots).astype(int)) if snapshots else np.empty(0, int)
-        )
-    steps = np.asarray(snapshots, dtype=int)
-    if np.any(steps < 1) or np.any(steps > length):
-        raise ConfigError("snapshots", list(snapshots), f"steps from 1 to {length}")
+    if isinstance(snapshots, Integral):
+        whole("snapshots", snapshots, 0)
+        steps = np.geomspace(min(CHUNK, length), length, int(snapshots)).astype(int)
+    else:
+        steps = np.asarray(snapshots, dtype=int)
+        if np.any(steps < 1) or np.any(steps > length):
+            raise ConfigError("snapshots", steps.tolist(), f"steps from 1 to {length}")
     return np.unique(np.minimum(-(-steps // CHUNK) * CHUNK, length))

@@ -10,12 +10,13 @@ import numpy as np
 from jaxtyping import Float
 
 from devnet._core.checkpoint import Arrays, Checkpoint
+from devnet._core.checks import whole
 from devnet._core.errors import ConfigError
 from devnet._core.progress import task
 from devnet._core.random import Key, as_key
 from devnet.backends.base import Backend, SheetModel, State, backend_of
 from devnet.backends.layers import Stepper, check_layer, stepper_of
-from devnet.dynamics.layered import LayerState, Stage, bell, mature, pruned
+from devnet.dynamics.layered import STAGES, LayerState, Stage, bell, mature, pruned, spacings
 from devnet.dynamics.plasticity.upkeep import pieces, tend
 from devnet.growth import emitted_units
 from devnet.sheet import PLANE, Frames, Layer, Recording, Sheet, Stack, even_places
@@ -27,8 +28,6 @@ CHUNK = 1024
 """Constants that follow maturity change, and weak synapses go, only at multiples of so many steps."""
 WINDOW = 16
 """Chunks within which the control's steps change places."""
-STAGES = 256
-"""A layer's constants follow its maturity in so many stages."""
 
 _STATE = tuple(part.name for part in fields(LayerState) if part.name != "learner")
 _LEARNER = ("wins", "counted", "pre", "post")
@@ -49,9 +48,7 @@ class _Growing:
     ) -> None:
         self.spec, self.positions, self.state, self._key = spec, positions, state, key
         self._below, self._cell_area = below, area / len(below)
-        spacing = (area / spec.units) ** 0.5
-        self._side = area**0.5 / spacing
-        self._distance = np.linalg.norm(positions[:, None] - positions[None], axis=2) / spacing
+        self._distance, self._side = spacings(positions, area)
         self._stage: tuple[int, Stage] | None = None
         self._before = Frames(np.zeros(1, np.int64), np.empty(0, np.int64))
         self.wins = np.zeros(spec.units, np.int64)
@@ -61,7 +58,7 @@ class _Growing:
         """Step through the frames of the layer below; mature and lose weak synapses on the way."""
         stage = int(self.state.maturity * STAGES)
         if self._stage is None or self._stage[0] != stage:
-            self._stage = stage, Stage.at(self.spec, self._distance, self._side, stage / STAGES)
+            self._stage = stage, Stage.at(self.spec, self._distance, self._side, self.state.maturity)
         fresh = below
         if self.spec.psp > 1:
             joined = Frames.join([self._before, below])
@@ -116,13 +113,21 @@ class _Growing:
 
 
 def _start(
-    spec: LayerSpec, below: Float[np.ndarray, "n 2"], places: Float[np.ndarray, "M 2"], side: float, key: Key
+    name: str,
+    spec: LayerSpec,
+    below: Float[np.ndarray, "n 2"],
+    places: Float[np.ndarray, "M 2"],
+    side: float,
+    key: Key,
 ) -> LayerState:
     """Draw the weights of a layer: U(0.5, 1.5), times a Gaussian arbor where it has one; each unit's sum to 1."""
     draws = key.stream("weights")
     weights = np.stack([draws.uniform(unit, len(below)) for unit in range(len(places))], axis=1) + 0.5
     if spec.start == "arbor":
         weights *= bell(np.linalg.norm(below[:, None] - places[None], axis=2), spec.arbor * side)
+        if not weights.any(axis=0).all():
+            where = f"stack.layers.{name}.arbor"
+            raise ConfigError(where, spec.arbor, "arbors so wide that each reaches a cell of the layer below")
     return LayerState.of(weights / weights.sum(axis=0), rule=spec.rule)
 
 
@@ -171,8 +176,7 @@ def organize_stack(
             "sheet", "on a sphere", "a sheet on the plane: layers of a stack measure distances there"
         )
     length = spec.steps if steps is None else steps
-    if length < 1:
-        raise ConfigError("steps", length, "at least 1")
+    whole("steps", length)
     if activity not in {"waves", "shuffled"}:
         raise ConfigError("activity", activity, "'waves' or 'shuffled'")
     key, stepper = as_key(rng), stepper_of(backend)
@@ -250,7 +254,7 @@ def _layers(sheet: Sheet, spec: StackSpec, key: Key) -> dict[str, _Growing]:
             part = part.replace(units=len(places))
         else:
             places = even_places(sheet.scaffold, part.units)
-        state = _start(part, below, places, side, own)
+        state = _start(name, part, below, places, side, own)
         layers[name] = _Growing(part, below, places, sheet.scaffold.area, state, own)
         places_of.append(places)
     return layers

@@ -146,12 +146,14 @@ class Stack:
             Their numbers.
 
         Raises:
-            ConfigError: ``seen_in`` does not feed the layer: it is on another branch.
+            ConfigError: There is no such layer, or ``seen_in`` does not feed it: it is on another branch.
         """
+        if not 2 <= number <= len(self.layers) + 1:
+            raise ConfigError("number", number, f"a layer, from 2 to {len(self.layers) + 1}")
         found = [number]
         while found[-1] > max(1, seen_in):
             found.append(self.spec.feeding[found[-1] - 2])
-        if found[-1] != seen_in:
+        if found[-1] != seen_in or seen_in == number:
             raise ConfigError("seen_in", seen_in, f"a layer that feeds layer {number}")
         return tuple(reversed(found))
 
@@ -168,7 +170,9 @@ class Stack:
         Raises:
             ConfigError: ``seen_in`` does not feed the layer.
         """
-        path = self.path(number, self.spec.feeding[number - 2] if seen_in is None else seen_in)
+        if seen_in is None:
+            seen_in = self.spec.feeding[number - 2] if 2 <= number <= len(self.layers) + 1 else 1
+        path = self.path(number, seen_in)
         return reduce(np.matmul, [self.layers[upper - 2].weights for upper in path[1:]])
 
     def __repr__(self) -> str:

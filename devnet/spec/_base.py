@@ -116,7 +116,12 @@ class Spec(BaseModel):
         return spec
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and vars(self) == vars(other)
+        if type(self) is not type(other) or vars(self) != vars(other):
+            return False
+        tables = [name for name, held in vars(self).items() if isinstance(held, dict)]
+        return all(
+            list(vars(self)[name]) == list(vars(other)[name]) for name in tables
+        )  # order has a meaning
 
     def __hash__(self) -> int:
         return hash(self.model_dump_json())

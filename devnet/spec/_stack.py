@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,6 +11,11 @@ from devnet.spec._rules import CompetitionSpec, RuleSpec
 
 SHEET = "sheet"
 """What ``below`` calls the first sheet."""
+
+
+Width = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(gt=0, le=1)]
+Rate = Annotated[float, Field(ge=0, le=1)]
 
 
 class LayerSpec(Spec):
@@ -40,7 +45,7 @@ class LayerSpec(Spec):
         description="all-to-all at random, or Gaussian arbors around the unit's own place",
     )
     arbor: float = quantity(0.4, "side", ASSUMED, gt=0, description="sd of an arbor, in sqrt(sheet's area)")
-    width: tuple[float, float] = quantity(
+    width: tuple[Width, Width] = quantity(
         (0.35, 0.0375),
         "side",
         ASSUMED,
@@ -49,7 +54,7 @@ class LayerSpec(Spec):
         description="sd s of the gap-junction coupling, in sqrt(sheet's area)",
     )
     least_width: float = quantity(0.5, "spacing", ASSUMED, gt=0, description="s is never below it")
-    winners: tuple[float, float] = quantity(
+    winners: tuple[Share, Share] = quantity(
         (0.02, 0.04),
         "1",
         ASSUMED,
@@ -57,7 +62,7 @@ class LayerSpec(Spec):
         max_length=2,
         description="shares of units that teach, and that fire, at once; at least 2 units each",
     )
-    eta: tuple[float, float] = quantity((0.01, 0.001), "1", ASSUMED, min_length=2, max_length=2)
+    eta: tuple[Rate, Rate] = quantity((0.01, 0.001), "1", ASSUMED, min_length=2, max_length=2)
     c_plus: float = quantity(2e-4, "1", ASSUMED, ge=0, description="c_j += c_plus (f_j - mean f)")
     tau_x: float = quantity(2.0, "steps", ASSUMED, ge=1)
     threshold: float = quantity(0.3, "drive", ASSUMED, gt=0, description="a unit fires above it")

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from devnet._core import progress
+from devnet._core.checks import positive, whole
 from devnet._core.errors import ConfigError, HealthError
 from devnet._core.random import Key, as_key
 from devnet.fip import Adam, Layout, Network
 from devnet.fip._batches import Batches
-from devnet.fip._checks import positive, whole
 from devnet.fip._inputs import as_inputs, call
 from devnet.fip._network import BATCH_NORMS
 from devnet.fip._reference import as_labels
@@ -151,7 +151,7 @@ def trained(
     """
     network = Network(module)
     x = as_inputs("inputs", inputs, network.weights)
-    y = as_labels("labels", labels, x)
+    y = as_labels("labels", labels, x, network.outputs(x[:1]).shape[-1])
     out = torch.empty_like(network.weights)
     for part in network.module.modules():
         if of_batch and isinstance(part, BATCH_NORMS):

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from devnet._core.checks import positive, whole, within
 from devnet._core.errors import ConfigError
 from devnet._core.random import as_key
 from devnet.fip import Network
-from devnet.fip._checks import positive, whole, within
 from devnet.fip._inputs import as_inputs, call
 from devnet.fip._reference import as_labels
 from devnet.fip._running import evaluating
@@ -67,7 +67,7 @@ def diversify(
     x = as_inputs("inputs", inputs, network.weights)
     if not isinstance(x, Tensor) or not x.is_floating_point():
         raise ConfigError("inputs", "not numbers", "one tensor of floating-point numbers")
-    y = as_labels("labels", labels, x)
+    y = as_labels("labels", labels, x, network.outputs(x[:1]).shape[-1])
     training, changed = Training(steps, batch, rate), round(share * min(batch, len(x)))
 
     def slope(step: int, index: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import numpy as np
 
 from devnet._core import stopping
 from devnet._core.checkpoint import Checkpoint
+from devnet._core.checks import whole
 from devnet._core.errors import ConfigError, InterruptedRunError
 from devnet._core.progress import task
 from devnet._core.random import as_key
@@ -149,8 +150,7 @@ def stream(
         ConfigError: Unknown dynamics or backend, or no steps.
         InterruptedRunError: It was asked to stop; the checkpoint holds its state.
     """
-    if steps < 1:
-        raise ConfigError("steps", steps, "at least 1")
+    whole("steps", steps)
     dynamics = named("dynamics", sheet.model.dynamics, spec)
     stepper = backend_of(backend, field, threads, dtype)
     key = as_key(rng)

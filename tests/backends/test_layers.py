@@ -56,6 +56,12 @@ def run(backend, steps, maturity, spec=SPEC, at=None):
     return state, out
 
 
+@pytest.mark.parametrize("backend", ["numba", "reference"])
+def test_adaptation_lowers_the_drive_without_recurrence_too(backend):
+    found = [run(backend, 30, 1.0, SPEC.replace(recurrence=0.0, h=h))[0].x for h in (0.0, 0.5)]
+    assert found[1].mean() < found[0].mean() - 0.05
+
+
 @pytest.mark.parametrize("form", ["rate", "spiking"])
 @pytest.mark.parametrize("maturity", [0.0, 0.4, 1.0])
 def test_a_free_run_of_2200_steps_has_the_same_spikes_and_the_same_state(maturity, form):

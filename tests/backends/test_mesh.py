@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from devnet._core.errors import ResourceError
 from devnet._core.random import Key, as_key
 from devnet.backends.base import SheetModel, State, backend_of
 from devnet.backends.coupling import Coupling
@@ -35,6 +36,12 @@ def coupling(case: str, holes: bool = False) -> Coupling:
 
 def bump(c: Coupling, cell: int, size: int) -> np.ndarray:
     return np.argsort(((c.positions - c.positions[cell]) ** 2).sum(axis=1))[:size]
+
+
+def test_a_mesh_that_no_memory_holds_is_refused_before_it_is_made() -> None:
+    c = coupling("map")
+    with pytest.raises(ResourceError, match=r"^field: .*use a shorter decay"):
+        MeshField(Coupling(c.positions, c.r_i, c.r_o, 5.0, 2.0, 3000.0), Team(1))
 
 
 @pytest.mark.parametrize("case", SHEETS)

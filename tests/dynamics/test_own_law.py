@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -102,6 +103,10 @@ def test_a_file_that_could_not_be_read_again_is_not_written(sheet: Sheet, tmp_pa
     recording = simulate(sheet, IntegrateAndFireSpec(), steps=5, rng=0, backend="reference")
     with pytest.raises(ConfigError, match=r"'integrate_and_fire' .*come with devnet"):
         save(recording, tmp_path / "file")
+    model = sheet.model.replace(dynamics=sheet.model.dynamics | {"own": IntegrateAndFireSpec()})
+    for noun in (own := replace(sheet, model=model), simulate(own, steps=5, rng=0)):
+        with pytest.raises(ConfigError, match=r"^model: .*come with devnet"):
+            save(noun, tmp_path / "file")
     assert not list(tmp_path.iterdir())
 
 

@@ -37,6 +37,12 @@ def test_one_step_of_oja() -> None:
     assert learner.weights[:, 1] == pytest.approx(w[:, 1] + 0.1 * y * (x - y * w[:, 1]))
 
 
+def test_a_rate_that_is_too_large_makes_no_weight_negative() -> None:
+    learner = Learner.of(np.ones((100, 1)), np.zeros(1))
+    oja.learn(OjaSpec(norm="mean", eta=0.1), learner, np.arange(20), 0)
+    assert learner.weights.min() == 0.0
+
+
 def test_bcm_selects_one_of_two_patterns_and_answers_it_with_2() -> None:
     spec = BCMSpec(eta=0.005, tau_theta=100.0)
     learner = Learner.of(np.array([[0.6], [0.6], [0.5], [0.5]]), np.zeros(1))

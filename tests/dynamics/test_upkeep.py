@@ -115,6 +115,9 @@ SHARED = {
 }
 RULES: dict[str, RuleSpec] = {
     "hebbian": HebbianWTASpec(eta=0.05, factor="drive", **SHARED),
+    "hebbian, cells": HebbianWTASpec(
+        eta=0.05, factor="drive", **SHARED | {"upkeep": UPKEEP | {"sum": NormalizeSpec(of="cell", every=30)}}
+    ),
     "pair": PairSTDPSpec(a_plus=0.002, a_minus=0.001, pairing="nearest", bounds="mixed", w_max=1.0, **SHARED),
     "oja": OjaSpec(**SHARED),
     "bcm": BCMSpec(learners="all", **SHARED),

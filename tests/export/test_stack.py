@@ -9,7 +9,7 @@ import pytest
 
 from devnet._core.errors import ConfigError, MissingDependencyError
 from devnet._core.random import Key
-from devnet.dynamics.layered import LayerState, Stage, layer_step
+from devnet.dynamics.layered import LayerState, Stage, layer_step, spacings
 from devnet.export import LOST, stack_to_torch, to_nir, to_onnx, to_snntorch, to_torch, write_stack
 from devnet.sheet import Layer, Sheet, Stack, even_places
 from devnet.spec import LayerSpec, StackSpec
@@ -68,9 +68,7 @@ def settled(stack: Stack, frame: np.ndarray) -> list[np.ndarray]:
     """Step the law with a constant input until each layer stays as it is."""
     firing, found = np.flatnonzero(frame), []
     for layer in stack.layers:
-        spacing = (stack.sheet.scaffold.area / layer.units) ** 0.5
-        apart = np.linalg.norm(layer.positions[:, None] - layer.positions[None], axis=2) / spacing
-        stage = Stage.at(layer.spec, apart, stack.sheet.scaffold.area**0.5 / spacing, layer.maturity)
+        stage = Stage.at(layer.spec, *spacings(layer.positions, stack.sheet.scaffold.area), layer.maturity)
         state = LayerState.of(layer.weights.copy(), layer.c.copy(), layer.maturity)
         for _ in range(200):
             layer_step(layer.spec, stage, state, firing, False)
@@ -154,6 +152,16 @@ def test_the_relay_is_the_law_after_it_has_settled(stack: Stack, frames: np.ndar
     for row, frame in enumerate(frames):
         for ours, theirs in zip(found, settled(stack, frame), strict=True):
             assert np.array_equal(ours[row], theirs)
+
+
+def test_a_unit_without_synapses_silences_no_other(stack: Stack, frames: np.ndarray) -> None:
+    weights = stack.layers[0].weights.copy()
+    weights[:, 3] = 0.0
+    bare = replace(stack, layers=(replace(stack.layers[0], weights=weights), *stack.layers[1:]))
+    module = stack_to_torch(bare, answer="relay", dtype=torch.float64)
+    for frame in frames[2:6]:
+        found = next(iter(module.each(torch.tensor(frame[None]))))[0].numpy()
+        assert np.array_equal(found, settled(bare, frame)[0])
 
 
 def test_only_present_synapses_learn(stack: Stack) -> None:

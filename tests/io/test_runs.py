@@ -145,6 +145,9 @@ def test_another_run_is_refused_with_the_field_that_differs(tmp_path):
         started(tmp_path, model=fewer),
     ):
         pass
+    turned = MODEL.replace(learning=dict(reversed(MODEL.learning.items())))
+    with pytest.raises(BusyError, match=r"model\.learning is \["), started(tmp_path, model=turned):
+        pass
     with started(tmp_path):
         pass
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from devnet._core.errors import ConfigError
 from devnet.organization import organize
 from devnet.sheet import Sheet
+from devnet.spec import TemporalDifferenceSpec
 
 
 def radius(sheet: Sheet, weights: np.ndarray) -> np.ndarray:
@@ -56,6 +59,10 @@ def test_the_same_seed_gives_the_same_wiring_on_either_backend(sheet: Sheet) -> 
         ({"units": 0}, "units"),
         ({"units": 10**6}, "units"),
         ({"steps": 0}, "steps"),
+        ({"steps": 1500.5}, "steps"),
+        ({"units": 36.0}, "units"),
+        ({"threads": 0}, "threads"),
+        ({"snapshots": -1}, "snapshots"),
         ({"activity": "music"}, "activity"),
         ({"spec": "sine"}, "learning"),
     ],
@@ -91,3 +98,14 @@ def test_weights_are_kept_after_the_steps_that_are_named(sheet: Sheet) -> None:
     assert wired.snapshot_steps.tolist() == [1024, 2048, 4000]
     with pytest.raises(ConfigError, match=r"^snapshots: "):
         organize(sheet, units=4, steps=4000, rng=0, snapshots=(5000,))
+    few = organize(sheet, units=4, steps=4000, rng=0, snapshots=5).snapshot_steps  # 1024 1439 2023 2845 4000
+    assert few.tolist() == [1024, 2048, 3072, 4000]
+
+
+def test_signed_weights_are_no_start_of_a_rule_without_sign(sheet: Sheet) -> None:
+    wired = organize(sheet, units=4, steps=1, rng=0)
+    signed = replace(
+        wired, learning=wired.learning.replace(rule=TemporalDifferenceSpec()), weights=-wired.weights
+    )
+    with pytest.raises(ConfigError, match=r"^start: .*without negative weights"):
+        organize(sheet, units=4, steps=1, start=signed)

@@ -110,6 +110,15 @@ def test_layers_that_do_not_fit_on_each_other_are_refused(square_sheet):
         stack(square_sheet, ((100, 9), (8, 4)))
 
 
+def test_a_layer_that_is_not_there_is_named(square_sheet):
+    found = stack(square_sheet)
+    for field, arguments in {"number": (9,), "seen_in": (2, 2)}.items():
+        with pytest.raises(ConfigError, match=f"^{field}: "):
+            found.weights(*arguments)
+        with pytest.raises(ConfigError, match=f"^{field}: "):
+            found.path(*arguments)
+
+
 def test_branches_are_seen_through_what_feeds_them_only(square_sheet):
     chain = stack(square_sheet)
     wide = Layer(

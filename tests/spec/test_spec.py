@@ -20,6 +20,7 @@ from devnet.spec import (
     GrowthSpec,
     HebbianWTASpec,
     IzhikevichSpec,
+    LayerSpec,
     LearningSpec,
     ModelSpec,
     PairSTDPSpec,
@@ -28,6 +29,7 @@ from devnet.spec import (
     ReadoutSpec,
     ScaffoldSpec,
     Spec,
+    StackSpec,
     StudySpec,
     TripletSTDPSpec,
     build,
@@ -553,6 +555,21 @@ def test_models_inside_the_package_come_first_and_other_files_are_passed_over(tm
     (folder.parent / "README.md").touch()
     monkeypatch.setattr(toml_module, "files", lambda _: tmp_path / "devnet")
     assert sorted(catalog()) == ["mine", "mine/fast"]
+
+
+def test_tables_in_another_order_are_another_model():
+    a, b = LayerSpec(units=9), LayerSpec(units=16)
+    assert StackSpec(layers={"a": a, "b": b}) == StackSpec(layers={"a": a, "b": b})
+    assert StackSpec(layers={"a": a, "b": b}) != StackSpec(layers={"b": b, "a": a})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("eta", (3.0, 0.1)), ("eta", (0.1, -0.1)), ("winners", (0.0, 0.1)), ("width", (1, -2))],
+)
+def test_both_ends_of_a_layers_range_are_checked(field, value):
+    with pytest.raises(ValueError, match=field):
+        LayerSpec(**{field: value})
 
 
 def test_a_stack_is_a_table_a_layer_and_comes_back_from_toml():

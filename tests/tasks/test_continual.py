@@ -221,6 +221,27 @@ def test_the_kronecker_form_is_the_metric_where_the_network_is_one_layer_and_the
     torch.testing.assert_close(there, moved)
 
 
+@pytest.mark.parametrize("method", [GPM(), MetricAnchor()])
+def test_a_layer_that_is_frozen_stays_as_it_is(tasks, method):
+    module = network()
+    first = next(module.children())
+    assert isinstance(first, nn.Linear)
+    first.requires_grad_(False)
+    after = learn_tasks(module, tasks, method, steps=12, batch=10, stored=5)[-1]
+    moved = [not torch.equal(a, b) for a, b in zip(module.parameters(), after.parameters(), strict=True)]
+    assert moved == [False, False, *[True] * (len(moved) - 2)]
+
+
+def test_images_that_are_not_square_are_turned_without_a_stretch():
+    image = torch.zeros(1, 16, 64)
+    image[0, 6:10, 24:40] = 1.0
+    quarter = Affine((16, 64), turn=179.9, shift=0.0, scale=0.0, shear=0.0)
+    stream = Key(0).stream("turn")
+    step = next(s for s in range(2000) if abs(abs(stream.uniform(s, 5)[0] - 0.5) - 0.25) < 2e-3)
+    turned = quarter(image, stream, step)[0] > 0.5
+    assert (int(turned.any(1).sum()), int(turned.any(0).sum())) == (16, 4)
+
+
 def test_recalled_images_are_changed_but_what_is_stored_is_not(tasks):
     image = torch.zeros(3, 8, 8)
     image[:, 3:5, 3:5] = 1.0
@@ -296,6 +317,11 @@ def test_forgetting_is_the_mean_loss_from_the_best():
         ("tasks", lambda t: learn_tasks(network(), [], Naive())),
         (r"tasks\[0\]\.labels", lambda t: learn_tasks(network(), [(t[0][0], [1, 2])], Naive())),
         (r"tasks\[0\]\.inputs", lambda t: learn_tasks(network(), [((t[0][0],), t[0][1])], Naive())),
+        (r"tasks\[1\]\.labels", lambda t: learn_tasks(network(), [t[0], (t[1][0], t[1][1] + 8)], Naive())),
+        (
+            r"tasks\[1\]\.inputs",
+            lambda t: learn_tasks(network(), [t[0], (t[1][0][:, None], t[1][1])], Naive()),
+        ),
         ("method.strength", lambda t: EWC(0.0)),
         ("method.temperature", lambda t: LwF(temperature=-1.0)),
         ("method.outputs", lambda t: Replay(-1.0)),

@@ -188,6 +188,12 @@ def test_accuracy_leaves_the_mode_alone(dense, digits):
         ("rate", lambda m, x, y: train_classifier(m, x, y, rate=-1.0)),
         ("statistics", lambda m, x, y: train_classifier(m, x, y, statistics="fresh")),
         ("labels", lambda m, x, y: train_classifier(m, x, y[:-1])),
+        ("labels", lambda m, x, y: train_classifier(m, x, y + 5)),
+        (
+            "approach",
+            lambda m, x, y: baselines.gradual_magnitude_pruning(m, x, y, sparsity=0.5, approach=3.0),
+        ),
+        ("refresh", lambda m, x, y: baselines.gradual_magnitude_pruning(m, x, y, sparsity=0.5, refresh=0)),
         ("labels", lambda m, x, y: accuracy(m, x, y.double())),
         ("labels", lambda m, x, y: accuracy(m, x, -1 - y)),
         ("inputs", lambda m, x, y: accuracy(m, x * np.nan, y)),

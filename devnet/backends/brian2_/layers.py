@@ -38,7 +38,7 @@ class _Run:
         constants = {
             "tau_x": spec.tau_x, "tau_a": spec.tau_a, "tau_minus": spec.tau_minus, "c_plus": spec.c_plus,
             "strength": stage.eta * spec.depression, "wave": stage.recurrence / stage.rest, "h_plus": stage.h,
-            "adapting": float(stage.recurrence > 0 and spec.form == "rate"),
+            "adapting": float(spec.form == "rate"),
         }  # fmt: skip
         self.cells = b.NeuronGroup(
             n, "s : 1\np : 1\nfresh : 1", threshold="s > 0.5", reset="", dt=self.dt, name="devnet_below"

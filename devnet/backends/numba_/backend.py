@@ -18,7 +18,7 @@ from devnet.backends.numba_.sums import HISTORY
 from devnet.backends.numba_.team import Team
 from devnet.dynamics.plasticity import Learner, rule_of
 from devnet.sheet import PLANE
-from devnet.spec import HebbianWTASpec, RuleSpec
+from devnet.spec import HebbianWTASpec, NormalizeSpec, RuleSpec, TemporalDifferenceSpec
 
 SPIKES_AT_ONCE = 1 << 20
 """Room for spikes in one call of the kernel; more spikes mean more calls."""
@@ -175,8 +175,14 @@ class _ScaledLearner:
         self._weights = learner.weights
         drives = learner.weights[state.fired].sum(axis=0)
         self._scale = np.ones_like(drives)
+        sums = np.full_like(drives, self.constants[0])
+        upkeep = (
+            rule.upkeep.values() if rule is not None and not isinstance(rule, TemporalDifferenceSpec) else ()
+        )
+        if any(isinstance(part, NormalizeSpec) and part.of == "cell" for part in upkeep):
+            sums = learner.weights.sum(axis=0)  # which is then another one for each unit
         self.arrays = (
-            drives, self._scale, np.full_like(drives, self.constants[0]), learner.weights, learner.thresholds,
+            drives, self._scale, sums, learner.weights, learner.thresholds,
             learner.wins, learner.peak, learner.pre, learner.post, learner.places,
         )  # fmt: skip
 

@@ -102,13 +102,14 @@ def advance(form, state, k, cells, fired, field, noise):
 
 @register_jitable
 def _fold(weights, scale, stored_sum, total):
-    """Multiply the scales into the stored weights."""
+    """Multiply the scales into the stored weights; a unit that won has the sum ``total``."""
     n, units = weights.shape
     for i in range(n):
         for j in range(units):
             weights[i, j] *= scale[j]
-    scale[:] = 1.0
-    stored_sum[:] = total
+    for j in range(units):
+        if scale[j] != 1.0:
+            scale[j], stored_sum[j] = 1.0, total
 
 
 @register_jitable

@@ -164,7 +164,10 @@ def run_layer(
         if recurrence > 0.0:
             _smooth(z, reach, reach_bands, fired)
             for j in range(units):
-                u[j] += recurrence / rest * z[j] - (0.0 if spiking else a[j])
+                u[j] += recurrence / rest * z[j]
+        if not spiking:
+            for j in range(units):
+                u[j] -= a[j]
         if spiking:
             _fire(u, -np.inf, teachers, teaching, leading)
         for j in range(units):

@@ -24,7 +24,7 @@ from devnet.backends.torch_.fields import ChangesField, LateralField, MeshField,
 from devnet.backends.torch_.learning import HebbianLearning, HostLearning
 from devnet.backends.torch_.philox import normal
 from devnet.sheet import PLANE
-from devnet.spec import HebbianWTASpec, RuleSpec
+from devnet.spec import RuleSpec
 
 CHECK = 64
 """Steps between two looks for NaN and infinity."""
@@ -126,7 +126,7 @@ class TorchBackend(Backend):
         lateral.start(before)
         learning = None
         if rule is not None and state.learner is not None:
-            if isinstance(rule, HebbianWTASpec) and not rule.structural:
+            if rule.rule == "hebbian_wta" and not rule.structural:
                 learning = HebbianLearning(rule, state.learner, like)
             else:
                 learning = HostLearning(rule, state.learner)

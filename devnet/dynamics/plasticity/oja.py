@@ -4,7 +4,7 @@ With x = s / |s| the pattern of firing at length 1, and y_j = w_j . x a unit's r
 
     w_j <- w_j + eta y_j (x - y_j w_j)
 
-for the winner, or for every unit. Alone, w comes to length 1 along the leading eigenvector of <x x^T>.
+for the winner, or for every unit, and where eta y^2 > 1 what was there is 0. Alone, w comes to length 1 along the leading eigenvector of <x x^T>.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def teach(spec: OjaSpec, learner: Learner, firing: Int[np.ndarray, " k"], f: Flo
     rates = x * w[firing].sum(axis=0)
     for j in np.flatnonzero(f):
         reached, eta = base.connected(spec, learner, firing, j), f[j] * spec.eta
-        w[:, j] *= 1 - eta * rates[j] ** 2
+        w[:, j] *= max(0.0, 1 - eta * rates[j] ** 2)
         w[reached, j] += eta * rates[j] * x
 
 
@@ -53,7 +53,7 @@ def turn(units, eta, firing, weights, structural):
     for i in firing:
         for e in range(len(units)):
             rate[e] += x * weights[i, units[e]]
-    shrink = 1.0 - eta * rate**2
+    shrink = np.maximum(0.0, 1.0 - eta * rate**2)
     for i in range(len(weights)):
         for e in range(len(units)):
             weights[i, units[e]] *= shrink[e]

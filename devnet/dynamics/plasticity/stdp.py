@@ -67,7 +67,7 @@ def teach(spec: Spec, learner: Learner, firing: Int[np.ndarray, " k"], f: Float[
         reached = w[:, j] > 0 if spec.structural else True
         w[:, j] = np.where(reached, np.clip(w[:, j] + f[j] * up * room, 0, spec.w_max), 0)
         post[:, j] = keep * post[:, j] + f[j]
-        if spec.norm != "none":
+        if spec.norm != "none" and w[:, j].any():
             w[:, j] *= base.total(spec, len(w)) / w[:, j].sum()
 
 
@@ -129,7 +129,7 @@ def follow(units, f, weights, pre, post, r):
                 weights[i, units[e]] = w
             column[e] += w
     if r[19] != 0.0:
-        factor = r[0] / column
+        factor = r[0] / np.where(column > 0.0, column, 1.0)
         for i in range(len(weights)):
             for e in range(len(units)):
                 weights[i, units[e]] *= factor[e]

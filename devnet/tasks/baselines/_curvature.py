@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from devnet._core.checks import positive, whole, within
 from devnet._core.errors import ConfigError
 from devnet._core.random import as_key
 from devnet.fip import Network
-from devnet.fip._checks import positive, whole, within
 from devnet.fip._inputs import as_inputs
 from devnet.fip._reference import as_labels
 from devnet.tasks._training import Training, trained, with_weights
@@ -64,7 +64,7 @@ def obs_pruning(
     x = as_inputs("inputs", inputs, network.weights)
     if not isinstance(x, Tensor):
         raise ConfigError("inputs", "several tensors", "one tensor")
-    y = as_labels("labels", labels, x)
+    y = as_labels("labels", labels, x, network.outputs(x[:1]).shape[-1])
     chosen = torch.from_numpy(key.stream("fisher").permutation(0, len(x))[:examples]).to(x.device)
     fisher = _blocks(network, x.index_select(0, chosen), y[chosen], block, damping)
     inverse = torch.linalg.inv(fisher).diagonal(dim1=1, dim2=2).reshape(-1)[: len(network.weights)]

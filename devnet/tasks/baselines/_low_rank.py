@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
+from devnet._core.checks import whole
 from devnet._core.errors import ConfigError
 from devnet._core.random import as_key
 from devnet.fip import Network
-from devnet.fip._checks import whole
 from devnet.fip._inputs import as_inputs
 from devnet.fip._reference import as_labels
 from devnet.tasks._training import Training, with_weights
@@ -53,7 +53,7 @@ def low_rank_tuning(
     x = as_inputs("inputs", inputs, network.weights)
     if not isinstance(x, Tensor):
         raise ConfigError("inputs", "several tensors", "one tensor")
-    y = as_labels("labels", labels, x)
+    y = as_labels("labels", labels, x, network.outputs(x[:1]).shape[-1])
     start = {n: v.clone() for n, v in network.layout.split(network.weights).items()}
     sizes: dict[str, tuple[int, int, int]] = {}
     pieces: list[Tensor] = []

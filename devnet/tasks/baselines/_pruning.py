@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from devnet._core.checks import positive, whole, within
+from devnet._core.errors import ConfigError
 from devnet._core.random import as_key
 from devnet.fip import Fisher, Network
-from devnet.fip._checks import whole, within
 from devnet.fip._inputs import as_inputs
 from devnet.fip._saliency import threshold
 from devnet.tasks._training import Training, trained
@@ -176,6 +177,10 @@ def _gradual(
 ) -> Callable[[Network, int], None]:
     """Return what cuts, along the cubic schedule, the weights that a score puts last."""
     within("sparsity", sparsity, 0.0, 1.0)
+    whole("refresh", refresh)
+    positive("approach", approach)
+    if approach > 1:
+        raise ConfigError("approach", approach, "a share of the steps, at most 1")
     off: list[Tensor] = []
 
     def constrain(network: Network, step: int) -> None:

@@ -10,10 +10,10 @@ from typing import Any, final
 import numpy as np
 from torch import Tensor, nn
 
+from devnet._core.checks import whole
 from devnet._core.errors import ConfigError
 from devnet._core.random import as_key
 from devnet.fip import Fisher, Layout, Network
-from devnet.fip._checks import whole
 from devnet.fip._inputs import Batch, as_inputs
 from devnet.fip._place import flat_weights
 from devnet.fip._reference import as_labels
@@ -152,7 +152,7 @@ def _to_great_circle(network: Network, last: Tensor, x: Batch) -> Callable[[Tens
 
 def _to_labels(network: Network, labels: Any, x: Batch) -> Callable[[Tensor, float], Tensor]:
     """Return the gradient of the cross-entropy."""
-    y = as_labels("labels", labels, x)
+    y = as_labels("labels", labels, x, network.outputs(x[:1]).shape[-1])
 
     def slope(index: Tensor, t: float) -> Tensor:
         live = network(x.index_select(0, index))

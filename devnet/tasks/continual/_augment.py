@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
+from devnet._core.checks import whole, within
 from devnet._core.errors import ConfigError
 from devnet._core.random import Stream
-from devnet.fip._checks import whole, within
 
 
 @final
@@ -77,8 +77,10 @@ class Affine:
         size, shear = 1.0 + self.scale * drawn[1], self.shear * drawn[2]
         maps = inputs.new_empty(count, 2, 3)
         maps[:, 0, 0] = maps[:, 1, 1] = angle.cos() * size
-        maps[:, 0, 1] = (shear - angle.sin()) * size
-        maps[:, 1, 0] = angle.sin() * size
+        maps[:, 0, 1] = (
+            (shear - angle.sin()) * size * (height / width)
+        )  # the grid goes from -1 to 1 on either side
+        maps[:, 1, 0] = angle.sin() * size * (width / height)
         maps[:, 0, 2] = drawn[3] * (2.0 * self.shift / width)
         maps[:, 1, 2] = drawn[4] * (2.0 * self.shift / height)
         images = inputs.reshape(count, -1, height, width)

@@ -10,21 +10,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from devnet._core.checks import positive, whole
 from devnet._core.errors import ConfigError
 from devnet.fip import Fisher, Metric, Network
-from devnet.fip._checks import positive, whole
 from devnet.fip._network import seeded
 from devnet.tasks.continual._loop import Learner, Method
 from devnet.tasks.continual._replay import InvariantReplay, Replaying
 
 
 def _linear(network: Network) -> dict[str, nn.Linear]:
-    """Return the linear layers by name; all that moves must belong to one of them."""
-    found = {n: m for n, m in network.module.named_modules() if isinstance(m, nn.Linear)}
+    """Return the linear layers that move by name; all that moves must belong to one of them."""
+    found = {
+        n: m
+        for n, m in network.module.named_modules()
+        if isinstance(m, nn.Linear) and f"{n}.weight" in network.layout.names
+    }
     held = {f"{n}.{kind}" for n in found for kind in ("weight", "bias")}
     other = sorted(set(network.layout.names) - held)
     if other:
-        raise ConfigError("module", other[0], "a module all of whose parameters belong to linear layers")
+        why = "a module all of whose moving parameters are weights of linear layers, or biases beside them"
+        raise ConfigError("module", other[0], why)
     return found
 
 

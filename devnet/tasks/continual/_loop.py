@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from devnet._core import progress
+from devnet._core.checks import positive, whole, within
 from devnet._core.errors import ConfigError, HealthError
 from devnet._core.random import Key, as_key
 from devnet.fip import Network
 from devnet.fip._batches import Batches
-from devnet.fip._checks import positive, whole, within
 from devnet.fip._inputs import as_inputs
 from devnet.fip._reference import as_labels
 from devnet.tasks._training import with_weights
@@ -152,6 +152,9 @@ def learn_tasks(
     given = [_task(i, *task, network) for i, task in enumerate(tasks)]
     if not given:
         raise ConfigError("tasks", tasks, "at least one task")
+    for number, (x, _) in enumerate(given):
+        if x.shape[1:] != given[0][0].shape[1:]:
+            raise ConfigError(f"tasks[{number}].inputs", tuple(x.shape), "inputs of the first task's shape")
     if augment is not None:
         augment.check("tasks[0].inputs", given[0][0])
     (x, y), *_ = given
@@ -187,7 +190,7 @@ def _task(number: int, inputs: Any, labels: Any, network: Network) -> tuple[Tens
     x = as_inputs(f"tasks[{number}].inputs", inputs, network.weights)
     if not isinstance(x, Tensor):
         raise ConfigError(f"tasks[{number}].inputs", "several tensors", "one tensor")
-    return x, as_labels(f"tasks[{number}].labels", labels, x)
+    return x, as_labels(f"tasks[{number}].labels", labels, x, network.outputs(x[:1]).shape[-1])
 
 
 def _store(learner: Learner, x: Tensor, y: Tensor, count: int) -> None:

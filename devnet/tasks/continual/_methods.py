@@ -8,8 +8,8 @@ from typing import final
 from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div
 
+from devnet._core.checks import positive, whole
 from devnet.fip import Fisher
-from devnet.fip._checks import positive, whole
 from devnet.tasks.continual._loop import Learner, Method
 
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, mse_loss, nll_loss
 
+from devnet._core.checks import whole, within
 from devnet._core.errors import ConfigError
 from devnet.fip import Euclidean, Spectrum
-from devnet.fip._checks import whole, within
 from devnet.tasks.continual._loop import Learner, Method
 
 

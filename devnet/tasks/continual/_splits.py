@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from devnet._core.checks import whole
 from devnet._core.errors import ConfigError
 from devnet._core.random import as_key
-from devnet.fip._checks import whole
 
 Task = tuple[npt.NDArray[Any], npt.NDArray[np.int64]]
 """Inputs and class numbers."""

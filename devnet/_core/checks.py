@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral
+from typing import Any
 
 from devnet._core.errors import ConfigError
 
@@ -18,11 +20,11 @@ def whole(field: str, value: object, least: int = 1) -> None:
     Raises:
         ConfigError: It is not.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
         raise ConfigError(field, value, f"an integer of at least {least}")
 
 
-def positive(field: str, value: float) -> None:
+def positive(field: str, value: Any) -> None:
     """Refuse what is not a finite number above 0.
 
     Args:
@@ -36,7 +38,7 @@ def positive(field: str, value: float) -> None:
         raise ConfigError(field, value, "a finite number above 0")
 
 
-def within(field: str, value: float, low: float, high: float) -> None:
+def within(field: str, value: Any, low: float, high: float) -> None:
     """Refuse what is not a number with ``low <= value < high``.
 
     Args:
