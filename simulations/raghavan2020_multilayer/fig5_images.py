@@ -164,7 +164,7 @@ def taught(x: np.ndarray, units: np.ndarray, few: np.ndarray, targets: np.ndarra
 
 def plot(data: Any) -> Figure:
     """Draw all accuracies, a dot a seed."""
-    figure = Figure(figsize=(7.2, 2.6), layout="constrained")
+    figure = Figure(figsize=(7.2, 2.9), layout="constrained")
     kinds = (*TAUGHT, *UNTRAINED)
     for panel, (name, rows) in zip(
         figure.subplots(1, len(data), squeeze=False)[0], data.items(), strict=True
@@ -174,7 +174,20 @@ def plot(data: Any) -> Figure:
             color = "#0b72b5" if kind == "ours" else "#7d8792"
             panel.plot(np.full(len(values), place), values, ".", color=color, alpha=0.6)
             panel.plot([place - 0.3, place + 0.3], [np.mean(values)] * 2, color=color)
-        panel.set_xticks(range(len(kinds)), [kind.replace("_", "\n") for kind in kinds], fontsize=7)
+        names = {
+            "ours": "stack",
+            "same_readout": "stored units",
+            "still": "without motion",
+            "graded": "graded images",
+        }
+        panel.set_xticks(
+            range(len(kinds)),
+            [names.get(k, k) for k in kinds],
+            fontsize=7,
+            rotation=35,
+            ha="right",
+            rotation_mode="anchor",
+        )
         panel.set_title(f"{name}, {LABELS} labels a class")
         panel.set_ylabel("test accuracy (%)")
     return figure
