@@ -55,7 +55,7 @@ def run(effort: Effort) -> Found:
         began = perf_counter()
         found = [
             rows_of(organized_stack(sides, effort.pick(2000, length, length), seed, **options)[0])
-            for seed in range(FRESH, FRESH + effort.pick(1, 1, 3))
+            for seed in range(FRESH, FRESH + effort.pick(1, 1, 10))
         ]
         ours = np.mean(column["order_31"])
         answers[f"over_{name}"] = Answer(

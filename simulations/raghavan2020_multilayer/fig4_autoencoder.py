@@ -25,7 +25,7 @@ BINS = 6
 
 def run(effort: Effort) -> Found:
     """Wire autoencoders and two-branched codes; restore waves and images from their waists."""
-    seeds = effort.pick(1, 1, 3)
+    seeds = effort.pick(1, 1, 10)
     began = process_time()
     found, shown = [], None
     for seed in range(seeds):

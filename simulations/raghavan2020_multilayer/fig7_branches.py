@@ -33,7 +33,7 @@ def branched(sides: tuple[int, int, int, int], steps: int, seed: int, *, learn: 
 def run(effort: Effort) -> Found:
     """Wire branched stacks over seeds; layers 3 and 4 are the fine and the coarse branch."""
     sides = effort.pick((20, 6, 5, 3), (40, 16, 12, 6), (40, 16, 12, 6))
-    steps, seeds = effort.pick(3000, STEPS, STEPS), effort.pick(1, 1, 5)
+    steps, seeds = effort.pick(3000, STEPS, STEPS), effort.pick(1, 1, 10)
     began = perf_counter()
     rows, frozen, shown = [], [], None
     for seed in range(FRESH, FRESH + seeds):
