@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
@@ -49,27 +50,45 @@ class _Reader:
     def __init__(self, folder: Path, model: ModelSpec) -> None:
         self._folder, self._model = folder, model
         self._lock = threading.Lock()
-        self._made: dict[str, tuple[str, bytes]] = {}
+        self._made: dict[str, _Made] = {}
 
     def listing(self) -> dict[str, Any]:
-        """Return the versions of all parts, and the stages that are finished."""
+        """Return the versions of all parts, the stages that are finished, and what is wrong with files that were read."""
         finished = [name for name in _STAGES if (self._folder / name / "stage.json").is_file()]
-        return {"parts": versions(self._folder, self._model), "stages": finished}
+        found = versions(self._folder, self._model)
+        none = {name: made for name, made in self._made.copy().items() if made.is_none(found.get(name))}
+        return {
+            "parts": {name: version for name, version in found.items() if name not in none},
+            "stages": finished,
+            "errors": sorted({made.error for made in none.values() if made.error}),
+        }
 
     def part(self, name: str) -> bytes | None:
-        """Return a part, compressed; None where there is none or it just changes."""
+        """Return a part, compressed; None where there is none, or a file that it is made from is damaged."""
         version = versions(self._folder, self._model).get(name)
         if version is None:
             return None
         with self._lock:
-            made, data = self._made.get(name, ("", b""))
-            if made != version:
-                try:
-                    found = part_so_far(self._folder, self._model, name)
-                except DevnetError:
-                    return None
-                if found is None:
-                    return None
-                data = found.compressed()
-                self._made[name] = version, data
-            return data
+            if name not in self._made or self._made[name].version != version:
+                self._made[name] = self._make(name, version)
+            return self._made[name].data
+
+    def _make(self, name: str, version: str) -> _Made:
+        try:
+            found = part_so_far(self._folder, self._model, name)
+        except DevnetError as error:
+            return _Made(version, error=str(error))
+        return _Made(version, None if found is None else found.compressed())
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a version of a part was found to be: bytes, nothing, or an error; files are written whole or not at all."""
+
+    version: str
+    data: bytes | None = None
+    error: str = ""
+
+    def is_none(self, version: str | None) -> bool:
+        """Say whether there is nothing to ask for while the version is this one."""
+        return self.data is None and self.version == version

@@ -132,9 +132,12 @@ def sources(model: ModelSpec) -> dict[str, list[str]]:
         model: What runs.
 
     Returns:
-        Names of files by the part's id.
+        Names of files by the part's id; a part is there once one of them is, ``summary.json`` aside where it adds to others.
     """
-    waves = {f"waves-{i}": [f"simulate/{name}-0.{_ENDING}"] for i, name in enumerate(model.dynamics)}
+    waves = {
+        f"waves-{i}": [f"simulate/{name}-0.{_ENDING}", "summary.json"]
+        for i, name in enumerate(model.dynamics)
+    }
     paths = [f"fip/path-{name}-0.{_ENDING}" for name in path_names(model)]
     return {
         "sheet": [f"grow/sheet-0.{_ENDING}"],

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import shapely
@@ -27,7 +27,7 @@ from devnet.viz._growth import clones
 from devnet.viz._learning import times
 from devnet.viz._plane import plane
 from devnet.viz._pools import centers, neighbor_colors, spread_units
-from devnet.viz._run import Run, WayPoints, sources
+from devnet.viz._run import Run, WayPoints, path_names, sources
 from devnet.viz._waves import form_name
 from devnet.viz.style import PATCHES
 
@@ -72,16 +72,16 @@ def parts(run: Run) -> dict[str, Callable[[], Part]]:
         Makers of ``sheet``, ``waves-0``, ``waves-1``, ..., ``wiring`` and ``paths``, as far as there is something.
     """
     found: dict[str, Callable[[], Part]] = {}
-    if run.sheets:
+    if run.has("grow/sheet-0"):
         found["sheet"] = lambda: sheet_part(run.sheets[0])
         for number, name in enumerate(run.model.dynamics):
-            if name in run.recordings:
+            if run.has(f"simulate/{name}-0"):
                 found[f"waves-{number}"] = lambda n=name: waves_part(
                     run.recordings[n], form_name(run.model, n), run.summary.get("waves", {}).get(n)
                 )
-        if (wiring := run.wiring) is not None:
-            found["wiring"] = lambda: wiring_part(wiring)
-    if run.paths:
+        if run.has("organize/wiring-0"):
+            found["wiring"] = lambda: wiring_part(cast("Wiring", run.wiring))
+    if any(run.has(f"fip/path-{name}-0") for name in path_names(run.model)):
         found["paths"] = lambda: paths_part(run.paths)
     if run.summary.get("readout"):
         found["readout"] = lambda: Part(dict(run.summary["readout"]))
@@ -100,13 +100,13 @@ def versions(path: Path, model: ModelSpec) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for name, files in sources(model).items():
-        states: list[str] = []
+        states: dict[str, str] = {}
         for file in files:
             with suppress(OSError):
                 state = (path / file).stat()
-                states.append(f"{state.st_mtime_ns:x}-{state.st_size:x}")
-        if states:
-            found[name] = ".".join(states)
+                states[file] = f"{state.st_mtime_ns:x}-{state.st_size:x}"
+        if states and (list(states) != ["summary.json"] or files == ["summary.json"]):
+            found[name] = ".".join(states.values())
     return found
 
 
@@ -124,7 +124,8 @@ def part_so_far(path: Path, model: ModelSpec, name: str) -> Part | None:
     Raises:
         CorruptFileError: A file is damaged.
     """
-    summary = read_json(path / "summary.json") if (path / "summary.json").is_file() else {}
+    numbers, used = path / "summary.json", sources(model).get(name, [])
+    summary = read_json(numbers) if numbers.name in used and numbers.is_file() else {}
     make = parts(Run(path, model, summary, going_on=True)).get(name)
     return None if make is None else make()
 

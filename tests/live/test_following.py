@@ -11,10 +11,11 @@ pytest.importorskip("uvicorn", reason="the extra live is not installed")
 import numpy as np
 
 from devnet._core.errors import ConfigError
-from devnet.io import save, write_text
-from devnet.live import follow
+from devnet.io import save, write_json, write_text
+from devnet.live import follow, following
 from devnet.sheet import Sheet
 from devnet.spec import dump_model, load_model
+from devnet.waves import simulate
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def sheet():
 
 def test_a_part_appears_when_its_file_does(folder, sheet):
     site = follow(folder)
-    assert site.listing() == {"parts": {}, "stages": []}
+    assert site.listing() == {"parts": {}, "stages": [], "errors": []}
     assert site.part("sheet") is None
     save(sheet, folder / "grow/sheet-0.safetensors")
     assert list(site.listing()["parts"]) == ["sheet"]
@@ -53,6 +54,38 @@ def test_a_part_that_is_written_anew_has_another_version(folder, sheet):
 def test_a_damaged_file_is_no_part(folder, content):
     (folder / "grow/sheet-0.safetensors").write_bytes(content)
     assert follow(folder).part("sheet") is None
+
+
+def test_a_damaged_file_is_named_and_not_read_again_until_it_changes(folder, sheet, monkeypatch):
+    site, file = follow(folder), folder / "grow/sheet-0.safetensors"
+    file.write_bytes(b"no sheet")
+    site.part("sheet")
+    (error,) = site.listing()["errors"]
+    assert str(file) in error
+    assert site.listing()["parts"] == {}
+    monkeypatch.setattr(following, "part_so_far", None)  # fails where it is called
+    assert site.part("sheet") is None
+    monkeypatch.undo()
+    save(sheet, file)
+    assert site.part("sheet")
+    assert site.listing()["errors"] == []
+
+
+def test_numbers_of_the_summary_come_to_the_waves(folder, sheet):
+    site = follow(folder)
+    save(sheet, folder / "grow/sheet-0.safetensors")
+    write_json(folder / "summary.json", {"waves": {"rate_map": {"waves": 3}}})
+    assert list(site.listing()["parts"]) == ["sheet", "readout"]  # no recording yet
+    (folder / "summary.json").unlink()
+    (folder / "simulate").mkdir()
+    save(
+        simulate(sheet, "rate_map", steps=5, backend="reference"), folder / "simulate/rate_map-0.safetensors"
+    )
+    before = site.listing()["parts"]["waves-0"]
+    assert b'"numbers": {}' in zlib.decompress(site.part("waves-0"))
+    write_json(folder / "summary.json", {"waves": {"rate_map": {"waves": 3}}})
+    assert site.listing()["parts"]["waves-0"] != before
+    assert b'"waves": 3' in zlib.decompress(site.part("waves-0"))
 
 
 def test_a_link_to_another_file_shows_nothing_of_it(folder, tmp_path_factory):

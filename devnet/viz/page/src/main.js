@@ -12,7 +12,7 @@ const mode = document.body.dataset.mode;
 const story = new Story();
 const hint = $("told").textContent;
 const frames = new Float64Array(600);
-const app = { story, mode, playing: false, charts: {}, frames: 0, touched: false, $, begin, refresh, tell };
+const app = { story, mode, playing: false, charts: {}, charted: {}, frames: 0, touched: false, $, begin, refresh, tell };
 let scene;
 
 function begin() {
@@ -41,15 +41,16 @@ function refresh() { // after new parts came
   $("go-growth").hidden = Boolean(story.parts.sheet?.meta.scattered);
   const place = $("panels");
   const step = (k) => go(story.begin("waves") + (1000 * k) / story.waves.meta.steps);
-  if (story.waves && app.charted !== story.waves) {
-    app.charted = story.waves;
-    app.charts.waves = wavesPanel(place, story.waves, step);
+  const snapshot = (k) => go(story.begin("pools") + (1000 * k) / (story.wiring.meta.time.length - 1));
+  const { wiring, readout, paths } = story.parts;
+  for (const [name, part, draw] of [
+    ["waves", story.waves, wavesPanel], ["learning", wiring, learningPanel], ["readout", readout, readoutPanel], ["paths", paths, pathsPanel],
+  ]) {
+    if (!part || app.charted[name] === part) continue;
+    app.charted[name] = part;
+    app.charts[name] = draw(place, part, name === "waves" ? step : snapshot);
   }
-  if (story.wiring && !app.charts.learning && story.wiring.meta.organized) {
-    app.charts.learning = learningPanel(place, story.wiring, (k) => go(story.begin("pools") + (1000 * k) / (story.wiring.meta.time.length - 1)));
-  }
-  if (story.parts.readout && !$("panel-readout")) readoutPanel(place, story.parts.readout);
-  if (story.parts.paths && !$("panel-paths")) pathsPanel(place, story.parts.paths);
+  cursor = "";
   const forms = $("dynamics");
   const known = story.forms;
   if (forms.options.length !== known.length) {

@@ -30,10 +30,17 @@ export function chart(place, { x, series, height = 150, left, right, words, clic
       fill: s.fill ? `${css(s.color)}33` : undefined, dash: s.dash,
     }))],
   }, [[0, 1], ...series.map(() => [null, null])], box);
-  new ResizeObserver(() => plot.setSize({ width: Math.max(240, box.clientWidth), height })).observe(box);
+  const observer = new ResizeObserver(() => plot.setSize({ width: Math.max(240, box.clientWidth), height }));
+  observer.observe(box);
+  box.close = () => { observer.disconnect(); plot.destroy(); };
   if (click) plot.over.addEventListener("click", () => { if (plot.cursor.idx !== null) click(plot.cursor.idx); });
   plot.at = (value) => plot.setCursor({ left: plot.valToPos(value, "x"), top: 10 }, false);
   return plot;
+}
+
+function clear(place) { // with its charts, which listen to the window otherwise
+  for (const box of place.querySelectorAll(".chart")) box.close();
+  place.replaceChildren();
 }
 
 export function legend(place, entries) {
@@ -56,7 +63,7 @@ export function rows(place, entries) {
 
 export function panel(place, id, title, text) {
   let box = document.getElementById(`panel-${id}`);
-  if (box) box.replaceChildren();
+  if (box) clear(box);
   else { box = make("section", undefined, { class: "panel", id: `panel-${id}`, "aria-labelledby": `panel-${id}-title` }); place.append(box); }
   box.append(make("h3", title, { id: `panel-${id}-title` }));
   if (text) box.append(make("p", text));
@@ -135,10 +142,11 @@ const small = (x) => (x < 1e-6 ? "nothing" : x.toPrecision(2));
 const TITLES = (name) => (name.startsWith("sparsify") ? `to ${name.slice(8)} % of the weights at zero` : "recover from lost units");
 
 export function pathsPanel(place, part) {
-  const paths = part.meta.paths;
+  const paths = part.meta.paths, before = document.getElementById("path-choice")?.value ?? 0;
   const box = panel(place, "paths", "Along a path", "The network changes its weights step by step while its answers stay. Drag along the path.");
   const choose = make("select", undefined, { id: "path-choice" });
   paths.forEach((path, i) => choose.append(make("option", TITLES(path.name), { value: i })));
+  choose.value = before;
   const label = make("label", "Path ", { for: "path-choice" });
   const slider = make("input", undefined, { type: "range", id: "path-point", min: 0, step: 1, value: 0 });
   const told = make("output", "", { id: "path-told", for: "path-point" });
@@ -161,7 +169,7 @@ export function pathsPanel(place, part) {
   };
   const load = () => {
     path = paths[Number(choose.value)];
-    hold.replaceChildren();
+    clear(hold);
     const series = [{ color: "--ours", points: true }, { color: "--theirs", points: true }, { color: "--fire", points: true, scale: "r", dash: [4, 3] }];
     plot = chart(hold, {
       x: "step", height: 190, left: { label: "%", low: 0, high: 103 }, right: { label: "change of outputs", low: 0 }, series,
