@@ -184,8 +184,11 @@ class Player:
         active = np.bincount(spikes.time - first, minlength=steps)
         return Part({"kind": "spikes", "step": first, "version": version}, spike_arrays(active, spikes.cell))
 
-    def weights(self) -> Callable[[], Part] | None:
+    def weights(self, version: int) -> Callable[[], Part] | None:
         """Keep the weights as they are now; None where nothing was learned.
+
+        Args:
+            version: Which change of the page was the last to be taken in; goes back with the weights.
 
         Returns:
             What makes a part of them. That takes as long as several pictures and may be called beside them.
@@ -201,7 +204,13 @@ class Player:
             sheet = self._start.sheet
             share = 100.0 * float(organized_on(sheet, weights, recent).mean())
             return Part(
-                {"kind": "weights", "step": step, "learned": learned, "organized": share},
+                {
+                    "kind": "weights",
+                    "step": step,
+                    "version": version,
+                    "learned": learned,
+                    "organized": share,
+                },
                 {"unit": np.arange(sheet.m, dtype=np.uint32), "share": levels(weights), **self._shown},
             )
 

@@ -129,16 +129,19 @@ class _Game:
     async def run(self) -> None:
         """Play until the page goes away; an error of ours ends it too, and does not pass in silence."""
         await self._socket.accept()
-        listening, showing = asyncio.create_task(self._listen()), asyncio.create_task(self._show())
+        tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._show())]
         try:
-            await asyncio.wait((listening, showing), return_when=asyncio.FIRST_COMPLETED)
-            if not listening.done():
-                await showing
-        except WebSocketDisconnect:
-            return
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            listening.cancel()
-            showing.cancel()
+            tasks += [] if self._telling is None else [self._telling]
+            for one in tasks:
+                one.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks[0] in done and ended[0] is None:
+            return  # the page went away, and what was on its way to it may fail
+        for error in ended:
+            if isinstance(error, Exception) and not isinstance(error, WebSocketDisconnect):
+                raise error
 
     async def _listen(self) -> None:
         while (message := await self._socket.receive())["type"] == "websocket.receive":
@@ -150,8 +153,12 @@ class _Game:
     async def _show(self) -> None:
         while True:
             begun = time.perf_counter()
+            if self._wishes.paused:
+                await asyncio.sleep(1.0 / PICTURES)
+                continue
+            wishes = self._wishes.take()
             try:
-                part = await asyncio.to_thread(_picture, self._player, self._wishes.take())
+                part = await asyncio.to_thread(_picture, self._player, wishes)
             except ConfigError as error:
                 await self._socket.send_json({"error": str(error)})
                 continue
@@ -161,30 +168,30 @@ class _Game:
                 continue
             await self._socket.send_bytes(part.packed())
             if self._player.learning and begun - self._told > WEIGHTS_EVERY:
-                self._tell_weights(begun)
+                self._tell_weights(begun, wishes.version)
             await asyncio.sleep(max(0.0, 1.0 / PICTURES - (time.perf_counter() - begun)))
 
-    def _tell_weights(self, now: float) -> None:
+    def _tell_weights(self, now: float, version: int) -> None:
         """Begin to tell the weights, unless the last ones are still on their way."""
         if self._telling is not None:
             if not self._telling.done():
                 return
             self._telling.result()
-        if (weights := self._player.weights()) is not None:
+        if (weights := self._player.weights(version)) is not None:
             self._told, self._telling = now, asyncio.create_task(self._tell(weights))
 
     async def _tell(self, weights: Callable[[], Part]) -> None:
         part = await asyncio.to_thread(weights)
-        if self._player.learning:  # else the page may have begun anew
-            await self._socket.send_bytes(part.packed())
+        await self._socket.send_bytes(part.packed())
 
 
 @final
 @dataclass
 class _Wishes:
-    """What a page asked for since the last picture: of the places of a slider the last."""
+    """What a page asked for since the last picture: of the places of a slider the last; and whether pictures rest."""
 
     version: int = 0
+    paused: bool = False
     again: bool = False
     learn: bool | None = None
     values: dict[str, float] = field(default_factory=dict)
@@ -207,6 +214,8 @@ class _Wishes:
         self.version = number
         if wish.get("again") is True:
             self.again, self.learn, self.values = True, None, {}
+        if "pause" in wish:
+            self.paused = wish["pause"] is True
         if "learn" in wish:
             self.learn = wish["learn"] is True
         self.values |= values

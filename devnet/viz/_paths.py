@@ -173,7 +173,8 @@ def _differences(place: Axes, difference: Mapping[str, Any], against: str) -> No
     if difference["low"] is not None:
         words += f" (95 %: {difference['low']:+.2f} to {difference['high']:+.2f})"
     place.set_title(words.replace("-", "−"), color=MUTED)
-    reach = max(1.0, 1.15 * float(np.abs(values).max(initial=0.0)))
+    ends = [end for end in (difference["low"], difference["high"]) if end is not None]
+    reach = max(1.0, 1.15 * float(np.abs([*values, *ends]).max(initial=0.0)))
     place.set(
         xlabel=f"points, seed by seed: FIP −\n{against}", ylim=(0, 1.15), yticks=[], xlim=(-reach, reach)
     )

@@ -105,7 +105,7 @@ def path_plane(*paths: PlacedPath, labels: Sequence[str] = (), axes: Panels = No
         _mark(place, np.zeros((1, 2)), "+", "unchanged", away)
     first, second = (f"{100 * part:.0f} %" for part in share)
     place.set_aspect("equal", adjustable="datalim")
-    place.set(xlabel=f"first direction ({first} of the way)", ylabel=f"second direction ({second})")
+    place.set(xlabel=f"first direction ({first} of squared distance)", ylabel=f"second direction ({second})")
     place.margins(x=0.16, y=0.14)
     if axes is None:
         bar = figure.colorbar(ScalarMappable(norm, CHANGES), ax=place, pad=0.02, aspect=18)

@@ -41,7 +41,8 @@ def space_time(recording: Recording, *, along: str = "x", axes: Panels = None) -
     """Draw where along the sheet cells fire, step by step: a wave that travels is a slanted band.
 
     The sheet is cut into strips of 1.5 spacings across one direction. A pixel is the share of a strip's cells that
-    fire in a step, averaged over the steps of a column; white: none, full color: the largest share.
+    fire in a step, averaged over the steps of a column; white: none, full color: what 0.2 % of the pixels exceed, or the
+    largest share where most pixels are white.
 
     Args:
         recording: Who fired when.
@@ -75,7 +76,7 @@ def space_time(recording: Recording, *, along: str = "x", axes: Panels = None) -
         extent=(0, recording.steps, float(edges[0]), float(edges[-1])),
         cmap=fade(FIRE),
         vmin=0,
-        vmax=max(float(np.quantile(share, 0.998)), 1e-9),
+        vmax=max(float(np.quantile(share, 0.998) or share.max()), 1e-9),
         interpolation="nearest",
     )
     place.set(xlabel="step", ylabel=f"place along {along}, length")
@@ -109,7 +110,7 @@ def initiation_map(recording: Recording, *, window: int = 1, axes: Panels = None
     figure, (place,) = panels(axes, 1, size=(WIDTH / 2, 2.75))
     sheet = recording.sheet
     rate = 100.0 * np.bincount(recording.cell, minlength=sheet.n) / recording.steps
-    norm = Normalize(0, max(float(np.quantile(rate, 0.98)), 1e-9), clip=True)
+    norm = Normalize(0, max(float(np.quantile(rate, 0.98) or rate.max()), 1e-9), clip=True)
     count = "1 wave" if found.waves == 1 else f"{found.waves} waves"
     sheet_panel(place, sheet, f"{count} in {recording.steps} steps: where each started")
     dots(place, sheet.positions, 0.85 * sheet.spacing, VISITS(norm(rate)))

@@ -25,7 +25,6 @@ from devnet.sheet import Recording, Sheet, Wiring
 from devnet.spec import ModelSpec
 from devnet.viz._growth import clones
 from devnet.viz._learning import times
-from devnet.viz._plane import plane
 from devnet.viz._pools import centers, neighbor_colors, spread_units
 from devnet.viz._run import Run, WayPoints, path_names, sources
 from devnet.viz._waves import form_name
@@ -142,7 +141,6 @@ def sheet_part(sheet: Sheet) -> Part:
     ]
     height = sheet.model.growth.height
     meta = {
-        "name": sheet.model.title or sheet.model.name,
         "cells": sheet.n,
         "units": sheet.m,
         "sweeps": int(sheet.sweeps),
@@ -190,7 +188,6 @@ def wiring_part(wiring: Wiring) -> Part:
     steps, weights = times(wiring)
     room = max(1, MOST_WEIGHTS // (len(steps) * wiring.sheet.n))
     unit = np.unique(np.linspace(0, wiring.units - 1, min(room, wiring.units)).astype(np.int64))
-    good = organized_on(wiring.sheet, wiring.weights, wiring.late_wins)
     share = [100.0 * float(organized_on(wiring.sheet, w, wiring.late_wins).mean()) for w in weights]
     return Part(
         {
@@ -199,11 +196,9 @@ def wiring_part(wiring: Wiring) -> Part:
             "units": wiring.units,
             "own": wiring.units == wiring.sheet.m,
             "organized": share,
-            "activity": wiring.activity,
         },
         {
             "unit": unit.astype(np.uint32),
-            "good": good[unit].astype(np.uint8),
             "share": np.stack([levels(w[:, unit]) for w in weights]),
             **shown_units(wiring.weights[:, unit], wiring.sheet),
         },
@@ -244,10 +239,9 @@ def levels(weights: Float[np.ndarray, "n M"]) -> UInt8[np.ndarray, "M n"]:
 
 
 def paths_part(paths: Mapping[str, WayPoints]) -> Part:
-    """Return what changes along paths, and where they run in a plane of weight space; all are short."""
+    """Return what changes along paths, which are short."""
     told: list[dict[str, Any]] = []
     for name, path in paths.items():
-        placed = plane([path.deltas])[0][0]
         told.append(
             {
                 "name": name,
@@ -255,7 +249,6 @@ def paths_part(paths: Mapping[str, WayPoints]) -> Part:
                 "accuracy": None if path.accuracy is None else path.accuracy.tolist(),
                 "sparsity": (100.0 * path.sparsity).tolist(),
                 "distance": path.distance.tolist(),
-                "place": placed.tolist(),
             }
         )
     return Part({"paths": told})

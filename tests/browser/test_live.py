@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
-from devnet.io import write_text
+from devnet.io import write_json, write_text
 from devnet.spec import dump_model
 
 pytest.importorskip("uvicorn", reason="the extra live is not installed")
@@ -39,8 +41,18 @@ def test_view_follows_a_run(tab, serving, fill, nouns, small, tmp_path):
     tab.page.fill("#unit", "2")
     assert set(tab.ask("devnet.story.lit.cells")) == field(nouns[2], 2)
     assert "grow, simulate, organize" in tab.page.inner_text("#status")
+    fill(folder, nouns)
+    tab.until("document.querySelectorAll('#path-choice option').length === 1")
+    shutil.copy(folder / "fip/path-sparsify95-0.safetensors", folder / "fip/path-recover-0.safetensors")
+    tab.until("document.querySelectorAll('#path-choice option').length === 2")
+    assert "separate waves" not in tab.page.inner_text("#panel-waves")
+    numbers = {"active_share_of_steps": 0.5, "radius_mean": 2.0, "speed": 0.2, "waves": 3, "visited": 1.0}
+    write_json(folder / "summary.json", {"waves": {"rate_map": numbers}})
+    tab.until("document.getElementById('panel-waves').textContent.includes('separate waves')")
+    (folder / "fip/path-recover-0.safetensors").write_bytes(b"damaged")
+    tab.until("/path-recover-0.*damaged|path-recover-0/.test(document.getElementById('status').textContent)")
     assert all(request.startswith(server.site) for request in tab.requests)
-    assert tab.complaints == []
+    assert all("404" in complaint for complaint in tab.complaints)  # the damaged part
     assert server.stop() == 0
     tab.until("document.getElementById('status').textContent.includes('stopped')")
 
@@ -71,6 +83,16 @@ def test_play_reacts_to_sliders_and_lets_pools_form(tab, played):
     tab.slide("set-h", 8)
     tab.until("devnet.versions.seen === devnet.versions.sent")
     tab.until("/: 0 cells fire/.test(document.getElementById('caption-title').textContent)")
+    tab.page.fill("#cell", "")
+    assert tab.page.text_content("#spoken").startswith("Step ")
+    step = "document.getElementById('caption-title').textContent"
+    tab.page.click("#play")
+    tab.ask("new Promise((done) => setTimeout(done, 300))")
+    before = tab.ask(step)
+    tab.ask("new Promise((done) => setTimeout(done, 300))")
+    assert tab.ask(step) == before
+    tab.page.click("#play")
+    tab.until(f"{step} !== '{before}'")
     tab.page.click("#again")
     tab.page.click("#learn")
     tab.until("devnet.story.wiring !== undefined", 60)

@@ -68,6 +68,33 @@ def test_the_scene_draws_and_changes_with_time(opened):
     assert opened.complaints == []
 
 
+def test_a_scattered_sheet_begins_with_its_waves(tab, nouns, fill, tmp_path, monkeypatch):
+    from devnet.viz import report
+
+    sheet, recording, wiring = nouns
+    growth = sheet.model.growth.replace(scattered=sheet.n)
+    placed = Sheet.declared(sheet.model.replace(growth=growth), sheet.positions)
+    monkeypatch.setattr(report, "pictures", lambda run: iter(()))
+    tab.open(report.write_report(fill(tmp_path / "run", (placed, recording, wiring), stages=NOUNS)).as_uri())
+    assert tab.ask("devnet.story.chapters.join()") == "waves,pools"
+    assert not tab.page.is_visible("#go-growth")
+    tab.page.fill("#cell", "1")
+    assert tab.page.inner_text("#told").startswith("Cell 1. It is in")
+    assert tab.complaints == []
+
+
+def test_without_webgl_nothing_is_offered_that_would_fail(tab, page):
+    tab.context.add_init_script(
+        """const get = HTMLCanvasElement.prototype.getContext; HTMLCanvasElement.prototype.getContext =
+        function (kind, ...more) { return kind.startsWith('webgl') ? null : get.call(this, kind, ...more); }"""
+    )
+    tab.open(page.as_uri())
+    assert "does not draw in three dimensions" in tab.page.inner_text("#scene-none")
+    for name in ("#scene", "#play", "#threshold", "#look-left", "#told"):
+        assert not tab.page.is_visible(name), name
+    assert tab.page.is_visible("#path-choice")
+
+
 def test_more_cells_are_drawn_as_the_sheet_grows(opened, nouns):
     sheet, *_ = nouns
     for value, count in ((0, (sheet.born <= 0).sum()), (999, sheet.n)):

@@ -102,8 +102,8 @@ def kept(folder, writes):
 
 
 def large(folder):
-    """Walk with a network whose weights outweigh all else (21 million), and watch the memory."""
-    module = nn.Sequential(*(nn.Linear(1024, 1024) for _ in range(20)), nn.Linear(1024, 4))
+    """Walk with a network whose weights outweigh all else (13 million), and watch the memory."""
+    module = nn.Sequential(*(nn.Linear(1024, 1024) for _ in range(12)), nn.Linear(1024, 4))
     inputs = torch.from_numpy(Key(1).stream("inputs").normal(0, 16 * 1024)).reshape(16, 1024)
     direction, stop = fip.PenalizedGradient(8), fip.StopWhen(steps=2)
     problem = fip.Problem(inputs, metric=fip.Euclidean(), direction=direction, stop=stop, keep=2)

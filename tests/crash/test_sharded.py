@@ -81,7 +81,7 @@ def test_memory_of_weights_and_moments_halves_with_two_processes(team, monkeypat
         codes, errors = team(size, WALK, place, "cut", "large")
         assert codes == [0] * size, errors
         grown[size] = [int(file.read_text()) for file in place.iterdir()]
-    vectors = 5 * 4 * 20 * 1024**2  # weights, start, gradient and two moments
+    vectors = 5 * 4 * 12 * 1024**2  # weights, start, gradient and two moments
     assert len(grown[2]) == 2
     assert grown[1][0] > vectors
     assert max(grown[2]) < 0.55 * grown[1][0]

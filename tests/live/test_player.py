@@ -99,21 +99,21 @@ def test_a_changed_radius_costs_a_picture_little_processor_time():
 
 
 def test_pools_form_when_they_are_let(player, start):
-    assert player.weights() is None
+    assert player.weights(0) is None
     player.learn(True)
     shares = []
     for _ in range(120):
         assert len(player.advance(0).arrays["count"]) == LEARNING_STEPS
-    shares = player.weights()().arrays["share"]
+    shares = player.weights(0)().arrays["share"]
     assert shares.shape == (start.sheet.m, start.sheet.n)
     assert shares.max() == 252
     assert (shares >= 128).mean() < 0.6
     player.learn(False)
-    held = player.weights()().arrays["share"]
+    held = player.weights(0)().arrays["share"]
     player.advance(0)
-    np.testing.assert_array_equal(player.weights()().arrays["share"], held)
+    np.testing.assert_array_equal(player.weights(0)().arrays["share"], held)
     player.again()
-    assert player.weights() is None
+    assert player.weights(0) is None
 
 
 @pytest.mark.parametrize(
@@ -226,6 +226,42 @@ def test_a_sheet_that_leaves_the_finite_numbers_starts_again_and_the_page_is_tol
     assert [one["step"] for one in page.got if "step" in one][:3] == [0, 0, STEPS]
 
 
+def test_pictures_rest_while_a_page_pauses(player):
+    page = Page({"text": '{"pause": true}'})
+
+    async def rested():
+        game = asyncio.create_task(playing._Game(page, player).run())
+        await asyncio.sleep(0.3)
+        count = len(page.got)
+        page.messages.append({"text": '{"pause": false}'})
+        page.wake.set()
+        await game
+        return count
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(lambda: asyncio.run(rested())).result() <= 1
+    assert len(page.got) >= 40
+
+
+def test_weights_name_the_change_they_follow_and_none_are_left_on_their_way(player, monkeypatch):
+    monkeypatch.setattr(playing, "WEIGHTS_EVERY", 0.0)
+    page, whole = Page({"text": '{"learn": true, "version": 4}'}), player.weights
+
+    def slow(version):
+        made = whole(version)
+        return lambda: (time.sleep(0.2), made())[1]
+
+    monkeypatch.setattr(player, "weights", slow)
+
+    async def left():
+        await playing._Game(page, player).run()
+        return len(asyncio.all_tasks())
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(lambda: asyncio.run(left())).result() == 1
+    assert {one["version"] for one in page.got if one["kind"] == "weights"} == {4}
+
+
 def test_an_error_of_ours_does_not_pass_in_silence(player, monkeypatch):
     monkeypatch.setattr(player, "advance", lambda version: {}["no key"])
     with pytest.raises(KeyError):
@@ -248,7 +284,7 @@ def test_a_sheet_without_units_is_played_with_and_has_nothing_to_learn(start, mo
     player = Player(Setting(bare, start.dynamics, start.learning, start.key))
     player.learn(True)
     assert len(player.advance(0).arrays["count"]) == STEPS
-    assert player.weights() is None
+    assert player.weights(0) is None
 
 
 def test_sliders_hold_the_start_of_each_form():

@@ -339,6 +339,13 @@ def test_comparison_puts_fip_first_and_draws_the_differences(summary):
     assert left.get_title("right") == "- - before: 94.5 %"
 
 
+def test_a_wide_interval_lies_inside_its_panel(summary):
+    entry = summary["fip"]["recover"]
+    entry["difference"] |= {"low": -9.0, "high": 8.0}
+    low, high = viz.comparison(entry).axes[1].get_xlim()
+    assert low < -9.0 < 8.0 < high
+
+
 def test_a_single_difference_has_no_interval(summary):
     entry = summary["fip"]["sparsify"]["0.95"]
     entry["difference"] = {"mean": 2.0, "low": None, "high": None, "values": [2.0]}

@@ -111,6 +111,12 @@ def test_a_wave_that_walks_is_a_band_that_walks(bump):
     assert np.corrcoef(middle, mean)[0, 1] > 0.98
 
 
+def test_a_sheet_that_is_nearly_silent_is_drawn_on_its_own_scale(bump):
+    lone = replace(bump, time=np.array([7]), cell=np.array([3]))
+    (drawn,) = viz.space_time(lone).axes[0].images
+    assert drawn.get_clim() == (0, drawn.get_array().max())
+
+
 def test_a_wave_starts_where_it_first_fires(bump):
     axes = viz.initiation_map(bump).axes[0]
     (start,) = np.asarray(axes.collections[-1].get_offsets())

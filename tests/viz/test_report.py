@@ -248,8 +248,8 @@ def test_hostile_words_in_the_summary_stay_text(run, summary):
 def test_a_run_with_a_key_and_no_seed_tells_its_key(run, summary, sketch):
     write_json(run / "summary.json", summary | {"seed": None})
     text = Page(write_report(run).read_text(encoding="utf-8")).text
-    assert "seed 99" in text
-    assert "--out again " in text
+    assert "key 99" in text
+    assert 'run_model("config.toml", "again", rng=dn.Key(99))' in text
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ const mode = document.body.dataset.mode;
 const story = new Story();
 const hint = $("told").textContent;
 const frames = new Float64Array(600);
-const app = { story, mode, playing: false, charts: {}, charted: {}, frames: 0, touched: false, $, begin, refresh, tell };
+const app = { story, mode, playing: false, charts: {}, charted: {}, frames: 0, touched: false, $, begin, refresh, autoplay };
 let scene;
 
 function begin() {
@@ -21,9 +21,11 @@ function begin() {
     scene = new SheetScene($("scene"), story.parts.sheet);
   } catch (error) {
     $("scene-none").hidden = false;
+    $("scene").hidden = $("told").hidden = true;
     return;
   }
   app.scene = scene;
+  for (const bar of document.querySelectorAll(".stage > .controls")) bar.hidden = false;
   $("unit").max = scene.m - 1;
   $("cell").max = scene.n - 1;
   story.start(scene);
@@ -78,7 +80,16 @@ function toggle() {
   if (!app.playing) say();
 }
 
-function say() { $("spoken").textContent = story.focus ? story.spoken : story.words.join(". "); }
+function press() { app.touched = true; toggle(); } // from now on nothing plays by itself
+
+function autoplay() {
+  if (scene && !app.touched && !app.playing && !window.matchMedia("(prefers-reduced-motion: reduce)").matches) toggle();
+}
+
+function say() {
+  const words = mode === "play" ? [$("caption-title").textContent, $("caption").textContent] : story.words;
+  $("spoken").textContent = story.focus ? story.spoken : words.join(". ");
+}
 
 let told = "";
 function tell() { // the words that follow the time
@@ -159,7 +170,7 @@ function pointer() {
 const MOVES = {
   ArrowLeft: () => scene.turn(-0.12, 0), ArrowRight: () => scene.turn(0.12, 0), ArrowUp: () => scene.turn(0, 0.1),
   ArrowDown: () => scene.turn(0, -0.1), "+": () => scene.zoom(0.88), "-": () => scene.zoom(1.14), Home: () => scene.home(),
-  " ": () => { if (mode !== "play") toggle(); },
+  " ": () => $("play").click(),
 };
 
 function keys() {
@@ -174,7 +185,7 @@ function keys() {
 
 function controls() {
   if (mode !== "play") {
-    $("play").addEventListener("click", toggle);
+    $("play").addEventListener("click", press);
     $("time").addEventListener("input", () => go(Number($("time").value)));
     $("time").addEventListener("change", say);
     for (const name of ["growth", "waves", "pools"]) $(`go-${name}`).addEventListener("click", () => { go(story.begin(name)); toggle(); });
@@ -204,7 +215,7 @@ async function main() {
   begin();
   refresh();
   app.ready = true;
-  if (scene && !window.matchMedia("(prefers-reduced-motion: reduce)").matches) toggle();
+  autoplay();
 }
 
 main();

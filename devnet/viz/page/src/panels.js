@@ -72,7 +72,8 @@ export function panel(place, id, title, text) {
 
 export function wavesPanel(place, waves, jump) {
   const m = waves.meta, s = m.numbers;
-  const box = panel(place, "waves", "Waves", `Active cells in each step; ${m.title}. Click to go there.`);
+  const part = m.steps < m.all_steps ? `, the first ${m.steps} of ${m.all_steps} steps` : "";
+  const box = panel(place, "waves", "Waves", `Active cells in each step${part}; ${m.title}. Click to go there.`);
   const plot = chart(box, {
     x: "step", left: { label: "active cells", low: 0 }, click: jump, series: [{ color: "--fire", fill: true, width: 1 }],
     words: `Number of active cells over ${m.steps} steps, at most ${Math.max(...waves.count)}.`,
@@ -105,7 +106,7 @@ const KINDS = { grown: "grown", hand_made: "hand-made", random_discs: "random di
 
 export function readoutPanel(place, readout) {
   const all = readout.meta.rows.filter((row) => KINDS[row.kind]);
-  const box = panel(place, "readout", "What the pools tell", `Digits told apart by a linear read-out through the pools, test accuracy in per cent `
+  const box = panel(place, "readout", "What the pools tell", `Images of ${readout.meta.data} told apart by a linear read-out through the pools, test accuracy in per cent `
     + "(a dot is a seed, the bar their mean). Below the grown pools stand controls.");
   const values = all.flatMap((row) => row.accuracy.values);
   const low = Math.floor(Math.min(...values) - 1), high = Math.ceil(Math.max(...values) + 1);

@@ -16,7 +16,8 @@ export async function play(app) {
   app.begin();
   if (!app.scene) return;
 
-  let step = -1, sweep = 0, learned = null;
+  let step = -1, sweep = 0, learned = null, paused = false;
+  let since = 0; // the change with which the sheet last began anew: earlier weights are of the one before
   const sent = new Map();
   const active = [new Float64Array(KEEP), new Float64Array(KEEP)];
   const socket = new WebSocket(`ws://${location.host}/stream`);
@@ -28,7 +29,8 @@ export async function play(app) {
       if (again) reset();
     } else {
       const part = unpack(data);
-      (part.meta.kind === "weights" ? weights : spikes)(part);
+      if (part.meta.kind !== "weights") spikes(part);
+      else if (part.meta.version >= since) weights(part);
     }
   };
   socket.onclose = () => {
@@ -77,7 +79,13 @@ export async function play(app) {
     learning(on);
     send({ learn: on });
   });
+  $("play").addEventListener("click", () => {
+    paused = !paused;
+    $("play").textContent = paused ? "▶ Go on" : "❚❚ Pause";
+    send({ pause: paused });
+  });
   function reset() {
+    since = app.versions.sent + 1;
     place(Object.fromEntries(setup.sliders.map(({ name, value }) => [name, value])));
     learning(false);
     learned = null;
@@ -94,6 +102,10 @@ export async function play(app) {
 
   function spikes(part) {
     const ages = app.scene.fired.array;
+    if (part.meta.step < step) { // begun anew
+      app.scene.forget();
+      for (const list of active) list.fill(0);
+    }
     let k = 0;
     part.count.forEach((count, i) => {
       step = part.meta.step + i;
@@ -122,12 +134,12 @@ export async function play(app) {
   app.stream = {
     frame() {
       const { scene } = app;
-      sweep = growth.done ? 1e6 : sweep + 1.6;
+      if (!paused) sweep = growth.done ? 1e6 : sweep + 1.6;
       if (sweep > story.parts.sheet.meta.sweeps) growth.done = true;
       story.value = story.wiring ? story.begin("pools") + 1 : 0;
       if (story.wiring) story.connections();
       story.paint();
-      scene.time(sweep, Math.max(step, 0), 5);
+      if (!paused) scene.time(sweep, Math.max(step, 0), 5);
       scene.draw();
       const now = performance.now();
       for (const [version, when] of sent) { // the wave that answers is drawn

@@ -87,6 +87,7 @@ export class SheetScene {
     this.controls = new OrbitControls(this.camera, canvas);
     Object.assign(this.controls, { enableDamping: false, enablePan: false, minDistance: 0.4, maxDistance: 6 });
     this.controls.enableZoom = false; // the wheel scrolls the page; buttons and keys zoom
+    canvas.style.touchAction = "pan-y"; // and so does a finger that moves up or down
     this.controls.target.set(0, 0.14, 0);
     this.home();
     this.unitTop = (j) => LIFT * this.sheet.unit_height[j];
