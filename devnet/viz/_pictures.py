@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from devnet.measure import organized_on, wiring_statistics
+from devnet.sheet.sampling import receptive_fields
 from devnet.viz._fields import fields
 from devnet.viz._growth import growth, growth_curve, lineage
 from devnet.viz._layers import layers, stack
@@ -124,7 +126,8 @@ def _waves(run: Run) -> Iterator[Picture]:
             "space_time",
             "Space and time",
             f"The {form}: where along the sheet cells fire in each step. A wave that travels is a slanted band.",
-            f"Slanted bands over {recording.steps} steps: patches of activity travel along the sheet and turn at its rim.",
+            f"Place along the sheet against {recording.steps} steps; a pixel is the darker, the more cells of its strip "
+            "fire.",
             lambda r=recording: space_time(r),
         )
         yield Picture(
@@ -142,15 +145,19 @@ def _pools(run: Run) -> Iterator[Picture]:
     if wiring is None:
         return
     noise = run.noise if run.noise is not None and run.noise.weights.shape == wiring.weights.shape else None
-    control = " On the right the same from noise alone: no patches." if noise is not None else ""
+    steps, weights = times(wiring)
+    share = [100.0 * float(organized_on(wiring.sheet, known, wiring.late_wins).mean()) for known in weights]
+    ends = f"{share[0]:.0f} % of {wiring.units} units are organized before learning, {share[-1]:.0f} % after {wiring.steps} steps"
+    control = ""
+    if noise is not None:
+        control = f"; from noise alone {100.0 * wiring_statistics(noise).organized:.0f} %, on the right"
     yield Picture(
         "pools",
         "pools",
         "Before, after, and under noise" if noise is not None else "Before and after",
         "Receptive fields of some units, one color a unit (eight colors, equal ones far apart). A cell has the color of "
         "the unit to which it is wired most strongly.",
-        f"Before learning the fields are mixed like confetti; after {wiring.steps} steps of waves each is one "
-        f"connected patch.{control}",
+        f"Fields of the same units on the sheet: {ends}{control}.",
         lambda: pools(wiring, noise),
     )
     if wiring.units == wiring.sheet.m:
@@ -159,16 +166,16 @@ def _pools(run: Run) -> Iterator[Picture]:
             "layers",
             "Both layers",
             "Lines lead from a layer-II unit to the cells of its receptive field. The height is not to scale.",
-            "Two sheets in space: before, five units are joined to cells everywhere; after, each to one patch.",
+            "The two layers in space, before and after learning: lines join five units to the cells of their fields.",
             lambda: layers(wiring),
         )
-    if len(times(wiring)[0]) > 2:
+    if len(steps) > 2:
         yield Picture(
             "pools",
             "pools_forming",
             "Pools forming",
             "The same units while they learn.",
-            "Fields of the same units at several steps of learning: confetti turns into patches.",
+            f"Fields of the same units at steps {', '.join(map(str, steps))} of learning.",
             lambda: pools_forming(wiring),
         )
         yield Picture(
@@ -176,7 +183,7 @@ def _pools(run: Run) -> Iterator[Picture]:
             "learning_curves",
             "Over the steps of learning",
             "Share of organized units, and radius of the pools over that of the sheet.",
-            "The share of organized units rises and the radius of the pools falls with the steps of learning.",
+            f"Share of organized units and radius of the pools against the steps of learning: {ends}.",
             lambda: learning_curves(wiring),
         )
         yield Picture(
@@ -184,7 +191,8 @@ def _pools(run: Run) -> Iterator[Picture]:
             "weights_over_time",
             "Weights over time",
             "Left, the connections of one unit; blue ones end in its pool. Right, how many cells remain in a field.",
-            "Most connections of a unit go to zero while those of its pool grow; the cells in a field become few.",
+            "Weights of one unit against the steps of learning; cells in a field, mean of all units: "
+            f"{_field_size(weights[0]):.0f} at the start, {_field_size(weights[-1]):.0f} at the end.",
             lambda: weights_over_time(wiring),
         )
     yield Picture(
@@ -192,7 +200,8 @@ def _pools(run: Run) -> Iterator[Picture]:
         "tiling",
         "Weight maps",
         "One small sheet a unit, in the order of the places of their fields; units are taken by number, not by looks.",
-        "Small maps of the sheet, one a unit; in each, the weights are large in one small patch.",
+        f"Small maps of the sheet, one a unit; a field holds {_field_size(wiring.weights):.0f} of {wiring.sheet.n} cells on "
+        "average.",
         lambda: tiling(wiring),
     )
     yield Picture(
@@ -200,7 +209,7 @@ def _pools(run: Run) -> Iterator[Picture]:
         "fields",
         "Receptive fields",
         "An ellipse for the field of each organized unit; some that overlap least are filled.",
-        "Ellipses that cover the sheet.",
+        f"The sheet with an ellipse for each organized unit: {share[-1]:.0f} % of {wiring.units}.",
         lambda: fields(wiring),
     )
     yield Picture(
@@ -222,7 +231,7 @@ def _stack(run: Run) -> Iterator[Picture]:
             "All layers in space",
             "Lines lead from units of the top layer, which lie far apart, to the fields they have in the layer below, and so "
             "on down. The heights are not to scale.",
-            f"{len(found.layers) + 1} sheets in space, one above the other; units of the top are joined to patches below.",
+            f"{len(found.layers) + 1} sheets in space, one above the other; lines join units of the top to their fields below.",
             lambda: stack(found),
         )
 
@@ -255,12 +264,8 @@ def _paths(run: Run) -> Iterator[Picture]:
             "paths-sparsify",
             "Along the paths",
             "One network. The objective is the distance to the sparse networks; labels are never used.",
-            "Along the paths weights go to zero while the outputs change little: "
-            + "; ".join(
-                f"{label}, accuracy from {p.accuracy[0]:.1f} to {p.accuracy[-1]:.1f} %"
-                for label, p in zip(labels, sparse.values(), strict=True)
-                if p.accuracy is not None
-            ),
+            "Along the paths: "
+            + "; ".join(f"{n}, {_moved(p)}" for n, p in zip(labels, sparse.values(), strict=True)),
             lambda: path_curves(*sparse.values(), labels=labels, accuracy=_accuracies(*sparse.values())),
         )
     if sparse:
@@ -269,7 +274,7 @@ def _paths(run: Run) -> Iterator[Picture]:
             "path_plane",
             "In weight space",
             "The plane that shows most of the paths. Square: start; diamond: end; color: how far the outputs moved.",
-            "Curved paths from one start to sparse networks in a plane of weight space.",
+            "Paths from one start to sparse networks in a plane of weight space.",
             lambda: path_plane(*sparse.values(), labels=labels),
         )
     for share, entry in fip.get("sparsify", {}).items():
@@ -289,7 +294,7 @@ def _paths(run: Run) -> Iterator[Picture]:
             "path-recover",
             "Along the path",
             "One network: it has lost hidden units and takes their part over, without labels.",
-            "The change of outputs falls to near zero along the path.",
+            f"Along the path: {_moved(recovery)}.",
             lambda: path_curves(recovery, accuracy=_accuracies(recovery), show=("accuracy", "distance")),
         )
     if "recover" in fip:
@@ -311,6 +316,19 @@ def _paths(run: Run) -> Iterator[Picture]:
             _ends(fip["second"]),
             lambda: comparison(fip["second"]),
         )
+
+
+def _field_size(weights: np.ndarray) -> float:
+    """Return the mean number of cells in a receptive field."""
+    return float(receptive_fields(weights).sum(axis=0).mean())
+
+
+def _moved(path: WayPoints) -> str:
+    """Say how far the outputs are changed at both ends of a path, and the accuracy there where it is known."""
+    text = f"change of outputs from {path.distance[0]:.2g} to {path.distance[-1]:.2g}"
+    if path.accuracy is None:
+        return text
+    return f"{text}, accuracy from {path.accuracy[0]:.1f} to {path.accuracy[-1]:.1f} %"
 
 
 def _accuracies(*paths: WayPoints) -> list[np.ndarray]:

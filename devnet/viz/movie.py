@@ -172,7 +172,7 @@ def pooling(canvas: Canvas, wiring: Wiring, recording: Recording | None, count: 
         if glow is not None and recording is not None:
             cells = glow.over(cells, int((min(recording.steps, _MOST_STEPS) - 1) * k / max(count - 1, 1)))
         step = steps[low] + part * (steps[high] - steps[low])
-        text = f"fields of {len(shown)} of {wiring.units} units: connected to all cells at first, then to a patch"
+        text = f"fields of {len(shown)} of {wiring.units} units; gray: in none of them"
         yield canvas.frame(np.asarray(cells, np.uint8), everywhere, f"Pools, learning step {step:,.0f}", text)
 
 

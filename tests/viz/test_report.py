@@ -148,6 +148,13 @@ def test_every_picture_has_words(page):
     assert all(div["tabindex"] == "0" and div["aria-label"] for div in groups)
 
 
+def test_words_instead_of_pictures_tell_measured_numbers(page, wiring):
+    words = " ".join(svg["aria-label"] for svg in page.all("svg"))
+    assert words.count("0 % of 12 units are organized before learning, 100 % after 2000 steps") == 2
+    assert "from noise alone 0 %" in words
+    assert "change of outputs from 0 to 0.05, accuracy from 94.0 to 93.0 %" in words
+
+
 def test_every_table_has_named_columns_and_rows(page):
     assert {a.get("scope") for a in page.all("th")} == {"col", "row"}
     assert len(page.all("caption")) == 7
