@@ -75,7 +75,8 @@ def test_a_scattered_sheet_begins_with_its_waves(tab, nouns, fill, tmp_path, mon
     growth = sheet.model.growth.replace(scattered=sheet.n)
     placed = Sheet.declared(sheet.model.replace(growth=growth), sheet.positions)
     monkeypatch.setattr(report, "pictures", lambda run: iter(()))
-    tab.open(report.write_report(fill(tmp_path / "run", (placed, recording, wiring), stages=NOUNS)).as_uri())
+    on_it = (placed, replace(recording, sheet=placed), replace(wiring, sheet=placed))
+    tab.open(report.write_report(fill(tmp_path / "run", on_it, stages=NOUNS)).as_uri())
     assert tab.ask("devnet.story.chapters.join()") == "waves,pools"
     assert not tab.page.is_visible("#go-growth")
     tab.page.fill("#cell", "1")
