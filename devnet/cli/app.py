@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from devnet._core import stopping
 from devnet._core.errors import ConfigError, InterruptedRunError
+from devnet._core.optional import require
 from devnet.cli import bench, fip, runs, see, study
 from devnet.cli.options import (
     Backend,
@@ -235,7 +236,6 @@ def export(
     writable(out)
     from devnet.io import load
     from devnet.sheet import Stack
-    from devnet.study import networks
 
     noun = load(grown)
     of_wiring = {"--data": images, "--hidden": hidden, "--train": train, "--seed": seed}
@@ -253,6 +253,9 @@ def export(
         return
     if format != "torch":
         raise ConfigError("format", format, "'torch': other formats are for stacks")
+    require("torch", extra="torch")
+    from devnet.study import networks
+
     images = images or "digits"
     hidden, train = 100 if hidden is None else hidden, 2000 if train is None else train
     network, right = networks.export(grown, images, hidden=hidden, train=train, rng=seed or 0)

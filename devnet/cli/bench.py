@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from devnet._core.optional import require
 from devnet.cli.targets import writable
 
 app = typer.Typer(help="Measure speed on this machine, claim by claim.", no_args_is_help=True)
@@ -37,6 +38,7 @@ def fip(
 ) -> None:
     """Take steps along paths beside plain training and hold every figure against its bar. Takes some minutes."""
     writable(json, name="--json")
+    require("torch", extra="torch")
     from devnet.io import write_json
     from devnet.study.bench_fip import bench_fip
     from devnet.study.claims import document, table

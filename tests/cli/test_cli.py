@@ -144,6 +144,15 @@ def test_the_control_without_waves(files, capsys, tmp_path):
     assert "organized" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("words", [["export", "{}/wiring", "-o", "{}/other"], ["bench", "fip"]])
+def test_without_torch_its_extra_is_named(words, files, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert main([word.format(files) for word in words]) == 2
+    assert capsys.readouterr().err == (
+        "devnet: torch: 'not installed' is not allowed; give pip install 'devnet[torch]'\n"
+    )
+
+
 def test_a_network_goes_along_both_paths(files, capsys, tmp_path):
     pytest.importorskip("torch")
     net = str(files / "net")
