@@ -33,7 +33,8 @@ class Claim:
         sense: ``">="`` or ``"<="``; empty without a bar.
         bar: The number, or None where the value is but reported, as controls are.
         paper: What was published, as a number or as words; empty where the claim is our own.
-        quick: Bar of the quick form of a study, whose runs are shorter; None where it is the same.
+        quick: Bar of the quick form of a study, whose runs are shorter; None where it is the same, ``"reported"`` where a
+            shorter run can say nothing of it.
         needs: ``"cuda"`` where the claim is asked only of machines with a CUDA device.
     """
 
@@ -43,7 +44,7 @@ class Claim:
     sense: str = ""
     bar: float | None = None
     paper: str | float = ""
-    quick: float | None = None
+    quick: float | str | None = None
     needs: str = ""
 
     def reached(self, value: float) -> bool | None:
@@ -160,7 +161,9 @@ def bar(row: dict[str, Any]) -> str:
 
 
 def measured(row: dict[str, Any]) -> str:
-    """Return the value of a row with its spread; what rounding alone left of one is none."""
+    """Return the value of a row with its spread, if it is of several; what rounding alone left of one is none."""
+    if row["seeds"] == 1:
+        return f"{row['value']:.3g} {row['unit']}".strip()
     spread = row["spread"] if row["spread"] > 1e-12 * abs(row["value"]) else 0.0
     return f"{row['value']:.3g} ± {spread:.1g} {row['unit']}".strip()
 

@@ -93,6 +93,8 @@ def study_claims(folder: Path, effort: Effort = Effort.FULL) -> dict[str, dict[s
 def _held(claim: Claim, effort: Effort) -> Claim:
     if effort is Effort.FULL or claim.quick is None:
         return claim
+    if isinstance(claim.quick, str):
+        return replace(claim, bar=None, sense="")
     return replace(claim, bar=claim.quick)
 
 
