@@ -38,7 +38,7 @@ z does not depend on them.
 s and eta follow the layer's maturity, which grows at each event by (maturity of the layer below)^patience /
 mature_after: no layer settles before its input has, so all of them may learn from the first step on. s falls evenly,
 not by equal ratios: a map that lies turned on its square turns straight only at widths of 0.2 to 0.35 of the side,
-within some 10^4 events, so a layer stays there for a third of its youth.
+within some 10^4 events, so a layer stays there for two fifths of its youth.
 
 ``docs/decisions/0008`` tells why.
 """

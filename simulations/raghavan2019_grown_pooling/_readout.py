@@ -1,7 +1,7 @@
 """What the read-out figures share: sheets, what wires them, their hand-made counterparts, images, read-outs.
 
-All settings below were chosen on 20 000 and 10 000 images of MNIST's training part; the test part was first asked by the
-runs whose numbers are reported. Lengths are in pixels of a 28x28 image unless said otherwise.
+All settings below were chosen on 20 000 and 10 000 images of MNIST's training part; what was changed after the test part was
+first asked tells docs/decisions/0011, at its end. Lengths are in pixels of a 28x28 image unless said otherwise.
 """
 
 from __future__ import annotations
