@@ -93,7 +93,7 @@ def test_the_full_form_has_the_full_bar_and_updates_the_table_one_script_at_a_ti
     assert devnet(folder.name, "--full", "--only", "fig1_sums", "--update", "--out", str(tmp_path))[0] == 0
     assert devnet(folder.name, "--quick", "--only", "fig2_more", "--update", "--out", str(tmp_path))[0] == 1
     lines = (folder / "README.md").read_text().splitlines()
-    assert lines[4].startswith("| `fig1_sums.py --full` | one and one | 2 | 2 ± 0 | 1 | >= 2 | yes |")
+    assert lines[4].startswith("| `fig1_sums.py --full` | one and one | 2 | 2 | 1 | >= 2 | yes |")
     assert "**no**" in lines[5]
     assert list(json.loads((folder / "results.json").read_text())["figures"]) == ["fig1_sums", "fig2_more"]
 
