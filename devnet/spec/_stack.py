@@ -63,7 +63,9 @@ class LayerSpec(Spec):
         description="shares of units that teach, and that fire, at once; at least 2 units each",
     )
     eta: tuple[Rate, Rate] = quantity((0.01, 0.001), "1", ASSUMED, min_length=2, max_length=2)
-    c_plus: float = quantity(2e-4, "1", ASSUMED, ge=0, description="c_j += c_plus (g_j - mean g), g those that teach")
+    c_plus: float = quantity(
+        2e-4, "1", ASSUMED, ge=0, description="c_j += c_plus (g_j - mean g), g those that teach"
+    )
     tau_x: float = quantity(2.0, "steps", ASSUMED, ge=1)
     threshold: float = quantity(0.3, "drive", ASSUMED, gt=0, description="a unit fires above it")
     min_active: int = quantity(2, "cells", ASSUMED, ge=1, description="open to the layer below from so many")
