@@ -89,6 +89,7 @@ def _command(work: Callable[..., str]) -> Callable[..., str]:
     """Make a command of what is done: its options are those of ``_walk`` and its own."""
     without = {
         "connect": {"checkpoint", "every", "shard"},  # a curve is bent all at once
+        "ensemble": {"checkpoint", "every", "shard"},  # so are its cycles
         "recover": {"shard"},  # a Gauss-Newton round needs the whole vector
     }.get(work.__name__, set())
     shared = [p for p in signature(_walk, eval_str=True).parameters.values() if p.name not in without][1:]
@@ -150,3 +151,14 @@ def connect(
 ) -> str:
     """Connect two networks by a curve of networks that all do the job, without labels; --network is its middle."""
     return files.connect_files(job, other, steps=steps)
+
+
+@_command
+def ensemble(
+    files: Any,
+    job: Any,
+    count: Annotated[int, typer.Option(min=1, help="Networks to keep.")] = 10,
+    steps: Annotated[int, typer.Option(min=1, help="Steps from one to the next.")] = 250,
+) -> str:
+    """Collect networks along a path, with labels, that do better together; --network is the last of them."""
+    return files.ensemble_file(job, count=count, steps=steps)

@@ -28,6 +28,7 @@ from devnet.study.factories import network_of
 from devnet.study.networks import scores_along, second_task, seen, write_path
 from devnet.tasks import accuracy, recover, sparsify
 from devnet.tasks.connection import barrier, connect, match_activations
+from devnet.tasks.ensemble import calibration_error, diversify, mean_probabilities
 
 Images = npt.NDArray[np.float32]
 
@@ -280,6 +281,43 @@ def connect_files(job: Job, other: str | FilePath, *, steps: int) -> str:
         f"{job.out}: units {how}: test accuracy {100 - heights[0]:.1f} % and {100 - heights[-1]:.1f} % at the ends, "
         f"barrier {barrier(heights):.2f} points at {len(heights)} places"
     )
+
+
+def ensemble_file(job: Job, *, count: int, steps: int) -> str:
+    """Collect networks along a path that leaves a trained one, save them, and say how they do together.
+
+    Args:
+        job: What to work on; the training images and their labels lead the path.
+        count: Networks to keep.
+        steps: Steps from one to the next.
+
+    Returns:
+        One line.
+    """
+    images = load_images(job.data)
+    source = opened(job.path, job.factory, images, images.classes)
+    x, test, y = source.see(images.x_train), source.see(images.x_test), torch.from_numpy(images.y_test.copy())
+    bounds = float(x.min()), float(x.max())
+    members = diversify(
+        source.module, x, images.y_train, count=count, steps=steps, bounds=bounds, rng=job.key
+    )
+    if not leads():
+        return ""
+
+    def told(modules: list[nn.Module]) -> str:
+        p = mean_probabilities(modules, test).cpu()
+        right = float((p.argmax(1) == y).double().mean())
+        return f"test accuracy {100 * right:.1f} %, calibration error {100 * calibration_error(p, y):.2f} %"
+
+    arrays = {
+        f"{number}.{name}": value.detach().cpu().numpy()
+        for number, module in enumerate(members)
+        for name, value in module.state_dict().items()
+    }
+    write_tensors(job.out, arrays, "ensemble", {"members": count})
+    if job.network is not None:
+        source.save(members[-1], job.network)
+    return f"{job.out}: {count} networks together: {told(members)} (the first alone: {told([source.module])})"
 
 
 def _told(job: Job, source: Source, images: ImageSet, path: Path, what: str, damage: Damage | None) -> str:

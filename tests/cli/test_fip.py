@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("torch")
 
 from devnet.cli import main
+from devnet.io.tensors import read_tensors
 from devnet.io.weights import read_weights, write_weights
 from devnet.study.factories import network_of
 
@@ -28,6 +29,17 @@ def test_weights_are_sparsified_and_written_for_the_same_factory(weights, tmp_pa
     assert main([*words, "--steps", "5", "--sparsity", "0.5", "--network", str(tmp_path / "n")]) == 0
     assert "50 % sparse: test accuracy" in capsys.readouterr().out
     assert read_weights(tmp_path / "n").keys() == read_weights(weights).keys()
+
+
+def test_networks_are_collected_along_a_path(weights, tmp_path, capsys):
+    words = ["fip", "ensemble", str(weights), "--factory", MLP, "-o", str(tmp_path / "e")]
+    assert main([*words, "--count", "3", "--steps", "20", "--network", str(tmp_path / "n")]) == 0
+    assert "3 networks together: test accuracy" in capsys.readouterr().out
+    arrays, about = read_tensors(tmp_path / "e", "ensemble")
+    last = read_weights(tmp_path / "n")
+    assert about["members"] == 3
+    assert arrays.keys() == {f"{number}.{name}" for number in range(3) for name in last}
+    assert all((arrays[f"2.{name}"] == value).all() for name, value in last.items())
 
 
 def test_weights_are_cut_among_processes_of_torchrun_only(weights, tmp_path, capsys):
