@@ -21,6 +21,9 @@ DEATHS = 3
 _LOOK = 0.2
 _RENEW = 10.0
 """Seconds between two looks for workers that are missing: a cluster does not replace one that came back too late."""
+_LATE = "2 minutes"
+"""A worker may take as long to come back. One that a cluster gives up and that comes back all the same takes a point,
+is closed, and Dask blames that point for it."""
 
 
 def on_dask(workers: int, scheduler: str | None = None) -> Runner:
@@ -51,6 +54,7 @@ def on_dask(workers: int, scheduler: str | None = None) -> Runner:
                     {
                         "distributed.scheduler.allowed-failures": DEATHS,
                         "distributed.worker.memory.terminate": False,
+                        "distributed.deploy.lost-worker-timeout": _LATE,
                     }
                 )
             )
