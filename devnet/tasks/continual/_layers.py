@@ -14,6 +14,7 @@ from devnet._core.checks import positive, whole
 from devnet._core.errors import ConfigError
 from devnet.fip import Fisher, Metric, Network
 from devnet.fip._network import seeded
+from devnet.tasks._examples import spread
 from devnet.tasks.continual._loop import Learner, Method
 from devnet.tasks.continual._replay import InvariantReplay, Replaying
 
@@ -77,7 +78,7 @@ class GPM(Method):
 
     Attributes:
         energy: Share of the energy that the basis shall hold of the first layer's inputs, and of those behind.
-        examples: Inputs of a task that are looked at; none is stored.
+        examples: Inputs of a task that are looked at, evenly spaced over it; none is stored.
     """
 
     energy: tuple[float, float] = (0.95, 0.99)
@@ -103,7 +104,7 @@ class GPM(Method):
         """Let the bases grow."""
         bases = learner.memory.setdefault("bases", {})
         with torch.no_grad():
-            calls = _answers(learner.network, inputs[: self.examples])[1]
+            calls = _answers(learner.network, spread(inputs, self.examples))[1]
         for number, (name, (seen, _)) in enumerate(calls.items()):
             basis = bases.get(name, seen.new_zeros(seen.shape[1], 0))
             rest = seen.T - basis @ (basis.T @ seen.T)
@@ -131,7 +132,7 @@ class MetricAnchor(Method):
         strength: lambda.
         metric: Geometry of the outputs, H.
         every: Steps between two proximal maps, k.
-        examples: Inputs of a task that make its part of the metric; none is stored.
+        examples: Inputs of a task that make its part of the metric, evenly spaced over it; none is stored.
     """
 
     replay: Replaying = field(default_factory=InvariantReplay)
@@ -178,7 +179,7 @@ class MetricAnchor(Method):
 
     def finish(self, learner: Learner, inputs: Tensor) -> None:
         """Add the metric of a task."""
-        some = inputs[: self.examples]
+        some = spread(inputs, self.examples)
         live, calls = _answers(learner.network, some)
         factors, wide = learner.memory.setdefault("factors", {}), self.metric.factors * live.shape[-1]
         pulled = {name: out.new_zeros(out.shape[1], out.shape[1]) for name, (_, out) in calls.items()}
