@@ -40,6 +40,8 @@ _TYPES = {
     "U8": np.dtype("u1"),
     "BOOL": np.dtype("?"),
 }
+_HALF = {"F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
+"""Read from other programs' files only; NumPy has no bfloat16, the upper half of a float32."""
 _MOST_HEADER = 16 << 20
 _MOST_DIMENSIONS = 16
 
@@ -124,14 +126,14 @@ def read_any(path: str | Path) -> tuple[str, Arrays, dict[str, Any]]:
     return head["kind"], arrays, head["metadata"]
 
 
-def plain_arrays(path: Path) -> Arrays:
+def plain_arrays(path: Path) -> tuple[Arrays, set[str]]:
     """Return the arrays of a safetensors file that any program may have written; its metadata are ignored.
 
     Args:
         path: The file.
 
     Returns:
-        The arrays, read-only.
+        The arrays, read-only, those of half precision widened to float32, and the types that were widened.
 
     Raises:
         ConfigError: There is no such file.
@@ -140,7 +142,16 @@ def plain_arrays(path: Path) -> Arrays:
     """
     data = _bytes(path)
     header, start = _header(path, data)
-    return _arrays(path, header, data, start)
+    arrays, wide = _arrays(path, header, data, start, _TYPES | _HALF), set[str]()
+    for name, array in arrays.items():
+        kind = header[name]["dtype"]
+        if kind in _HALF:
+            if kind == "BF16":
+                array = np.asarray(array.astype("<u4") << 16).view("<f4")
+            arrays[name] = array.astype("<f4")
+            arrays[name].flags.writeable = False
+            wide.add(kind)
+    return arrays, wide
 
 
 def _read(path: Path) -> tuple[Arrays, dict[str, Any]]:
@@ -209,12 +220,18 @@ def _head(path: Path, header: dict[str, Any]) -> dict[str, Any]:
     return head
 
 
-def _arrays(path: Path, header: dict[str, Any], data: bytes, start: int) -> Arrays:
+def _arrays(
+    path: Path,
+    header: dict[str, Any],
+    data: bytes,
+    start: int,
+    types: Mapping[str, np.dtype[Any]] = _TYPES,
+) -> Arrays:
     entries = [(name, entry) for name, entry in header.items() if name != "__metadata__"]
     arrays: Arrays = {}
     end = 0
     for name, entry in sorted(entries, key=lambda item: _offsets(path, *item)):
-        dtype = _TYPES.get(entry["dtype"]) if isinstance(entry["dtype"], str) else None
+        dtype = types.get(entry["dtype"]) if isinstance(entry["dtype"], str) else None
         shape = entry["shape"]
         if dtype is None:
             _corrupt(path, f"array {_short(name)}", f"unknown type {_short(entry['dtype'])}")
