@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from devnet._core.checks import positive, within
 from devnet._core.errors import ConfigError
 from devnet._core.random import Stream, as_key
-from devnet.fip._layout import CONVOLUTIONS, LAYERS, Layout, copied, share
+from devnet.fip._layout import CONVOLUTIONS, LAYERS, Layout, copied, joined, share
 from devnet.fip._network import BATCH_NORMS
 from devnet.fip._objective import Objective, off_mask_energy
 from devnet.fip._walk import Walk
@@ -284,7 +284,7 @@ def _silence(intact: dict[str, Any], module: nn.Module, name: str, alive: npt.ND
     ]
     for owner, part in [modules[place], *norms]:
         for kind, parameter in part.named_parameters(recurse=False):
-            _cut(intact, f"{owner}.{kind}", parameter, alive, axis=0)
+            _cut(intact, joined(owner, kind), parameter, alive, axis=0)
 
 
 def _cut(

@@ -114,6 +114,11 @@ class Layout:
         }
 
 
+def joined(layer: str, kind: str) -> str:
+    """Return the name of a layer's parameter; the module itself may be the layer."""
+    return f"{layer}.{kind}" if layer else kind
+
+
 def share(fraction: float, count: int) -> int:
     """Return a share of some things, rounded to whole ones; of several things one is always left."""
     return min(round(fraction * count), max(0, count - 1))

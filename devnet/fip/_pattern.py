@@ -13,7 +13,7 @@ from torch import Tensor
 
 from devnet._core.checks import whole
 from devnet._core.errors import ConfigError
-from devnet.fip._layout import Layout, share
+from devnet.fip._layout import Layout, joined, share
 from devnet.fip._saliency import threshold
 
 
@@ -109,7 +109,7 @@ class Units(Pattern):
     def _names(self, layout: Layout) -> tuple[list[str], list[str]]:
         """Return the layers that may lose units, and those that do."""
         counted = {n for n, c in zip(layout.names, layout.counted, strict=True) if c}
-        known = [n for n in layout.layers if _joined(n, "weight") in counted]
+        known = [n for n in layout.layers if joined(n, "weight") in counted]
         return known, known[:-1] if self.layers is None else list(self.layers)
 
     def check(self, layout: Layout, target: float) -> None:
@@ -129,7 +129,7 @@ class Units(Pattern):
         kept = torch.ones_like(score, dtype=torch.bool)
         masks, scores = layout.split(kept), layout.split(score)
         for layer in self._names(layout)[1]:
-            parts = [n for n in (_joined(layer, "weight"), _joined(layer, "bias")) if n in scores]
+            parts = [n for n in (joined(layer, "weight"), joined(layer, "bias")) if n in scores]
             total = torch.stack(
                 [scores[n].flatten(1).sum(1) if scores[n].ndim > 1 else scores[n] for n in parts]
             ).sum(0)
@@ -184,11 +184,6 @@ class NofM(Pattern):
             inside.scatter_(1, groups.argsort(dim=1, stable=True)[:, :cut], False)
             masks[name].copy_(inside.view(rows.shape).movedim(-1, 1))
         return kept
-
-
-def _joined(layer: str, kind: str) -> str:
-    """Return the name of a layer's parameter; the module itself may be the layer."""
-    return f"{layer}.{kind}" if layer else kind
 
 
 def _counted(layout: Layout, score: Tensor) -> dict[str, Tensor]:
