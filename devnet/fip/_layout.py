@@ -98,7 +98,11 @@ class Layout:
 
     def count(self, flags: Tensor) -> int:
         """Return how many entries of a flat bool vector are True."""
-        return int(flags.count_nonzero()) if self.shard is None else self.shard.count(flags)
+        return int(self.total(flags))
+
+    def total(self, flags: Tensor) -> Tensor | int:
+        """Return the same without waiting for the device, where it need not."""
+        return flags.count_nonzero() if self.shard is None else self.shard.count(flags)
 
     def ranks(self, flags: Tensor) -> Tensor:
         """Return, for each entry of a flat bool vector, how many are True up to it, itself included."""

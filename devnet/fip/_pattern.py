@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -67,11 +68,13 @@ class Global(Pattern):
         score = torch.where(counted, score, math.inf)
         last = (threshold if layout.shard is None else layout.shard.threshold)(score, cut)
         kept = score > last
-        spare = layout.size - cut - layout.count(kept)
-        if spare and last > 0:
-            ties = score == last
-            kept |= ties & (layout.ranks(ties) > layout.count(ties) - spare)
-        return kept
+        left = layout.size - cut
+        if kept.device.type == "cpu" and layout.shard is None and np.count_nonzero(kept.numpy()) == left:
+            return kept
+        # Elsewhere ties are looked for without asking whether there are any: nothing waits for the device.
+        ties = (score == last) & (score > 0)
+        spare = left - layout.total(kept)
+        return kept | ties & (layout.ranks(ties) > layout.total(ties) - spare)
 
 
 @final

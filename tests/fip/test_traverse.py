@@ -241,7 +241,7 @@ class TestStops:
 
     def test_damping_that_begins_too_low_is_given_time(self, mlp, inputs):
         def small(module):
-            return 0.01 * sum(p.square().sum() for p in module.parameters())
+            return 0.1 * sum(p.square().sum() for p in module.parameters())
 
         problem = Problem(
             inputs,
