@@ -1,11 +1,11 @@
 """The law of a layer of a stack: it relays the bump of the layer below as one of its own, and learns from it.
 
 A cell below is in A, of size n, for ``psp`` steps from its spike on. At a step, the layer is open if n is at least
-``min_active``. Then, with p_i = 1/n for i in A and W of shape (n_pre, M), each unit's weights summing to 1::
+``min_active`` and some unit has a synapse from A. Then, with p_i = 1/n for i in A and W of shape (n_pre, M), each unit's weights summing to 1::
 
     y_j = sum_i W_ij p_i                      drive; dividing by n is feed-forward inhibition
     z_j = y_j / |W_j|                         matched filter
-    z  <- (z - mean z) / (max z - mean z)     gain control over the layer
+    z  <- (z - mean z) / (max z - mean z)     gain control over the layer; u = 1 where all are alike
     u   = H_s z;  u <- u / max u - c          gap junctions smooth the drive; H_s = exp(-d^2 / 2 s^2) up to 3 s
     x  += (u + own - x) / tau_x               own = recurrence (H_reach f) / rest - a
     f_j = 1 for the k largest x above the threshold; g_j = 1 for the k_t <= k largest of these, the teachers
@@ -237,9 +237,9 @@ def layer_step(
         layer.weights[firing if fresh is None else fresh] *= 1.0 - stage.eta * spec.depression * layer.o
         layer.weights /= layer.weights.sum(axis=0)
     drive = np.zeros(units)
-    is_open = len(firing) >= spec.min_active
+    y = layer.weights[firing].sum(axis=0) / max(1, len(firing))
+    is_open = len(firing) >= spec.min_active and bool(y.any())
     if is_open:
-        y = layer.weights[firing].sum(axis=0) / len(firing)
         length = np.sqrt((layer.weights**2).sum(axis=0))
         z = y / np.where(length > 0, length, 1.0)
         above = z.max() - z.mean()

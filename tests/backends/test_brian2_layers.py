@@ -133,6 +133,15 @@ def test_a_layer_with_a_rule_has_the_laws_state(rule, form):
         np.testing.assert_allclose(getattr(state.learner, name), getattr(law.learner, name), atol=1e-12)
 
 
+def test_cells_without_a_synapse_drive_nobody():
+    weights = np.random.default_rng(0).uniform(0.5, 1.5, (N, SIDE**2))
+    weights[: N // 2] = 0.0
+    state, below = LayerState.of(weights / weights.sum(axis=0)), Frames(np.array([0, 5, 10]), np.arange(10))
+    stage = Stage.at(SPEC, DISTANCE, float(SIDE), 0.0)
+    assert not len(Brian2Stepper("numpy").advance(SPEC, stage, state, below, learn=True).cells)
+    assert state.events == 0
+
+
 def test_the_names_of_the_steppers(monkeypatch):
     assert stepper_of("brian2-numpy").name == "brian2-numpy"
     monkeypatch.setitem(__import__("sys").modules, "brian2", None)

@@ -62,6 +62,18 @@ def test_adaptation_lowers_the_drive_without_recurrence_too(backend):
     assert found[1].mean() < found[0].mean() - 0.05
 
 
+@pytest.mark.parametrize("backend", ["numba", "reference"])
+def test_cells_without_a_synapse_drive_nobody(backend):
+    weights = start().weights
+    weights[: N // 2] = 0.0
+    state, half = LayerState.of(weights / weights.sum(axis=0)), np.arange(10)
+    blind, seen = (Frames(np.arange(0, 60, 10), np.tile(half + at, 5)) for at in (0, N // 2))
+    for heard, fires in ((blind, 0), (seen, 5)):
+        out = stepper_of(backend).advance(SPEC, stage(0.0), state, heard, learn=True)
+        assert np.count_nonzero(np.diff(out.first)) == state.events == fires
+    assert state.c.any()
+
+
 @pytest.mark.parametrize("form", ["rate", "spiking"])
 @pytest.mark.parametrize("maturity", [0.0, 0.4, 1.0])
 def test_a_free_run_of_2200_steps_has_the_same_spikes_and_the_same_state(maturity, form):

@@ -142,6 +142,7 @@ class _Run:
 
     def _gain(self) -> None:
         z = self.values["z"]
+        self.is_open &= bool(self.values["y"].any())
         above = z.max() - z.mean()
         self.flat = not above > 0
         if not self.flat:

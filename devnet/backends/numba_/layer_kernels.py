@@ -141,6 +141,8 @@ def run_layer(
             y[:] = 0.0
             for e in range(first[t], first[t + 1]):
                 _add_scaled(y, weights[cells[e]], 1.0)
+            is_open = y.any()
+        if is_open:
             mean, top = 0.0, -np.inf
             for j in range(units):
                 y[j] *= scale[j] * p
