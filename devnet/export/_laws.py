@@ -15,11 +15,12 @@ from devnet.sheet import Stack
 class LayerLaw:
     """A layer that learns no more, at its maturity.
 
-    For a frame s of zeros and ones in which enough cells fire, and which stays long enough for x to settle,
+    For a frame s of zeros and ones in which enough cells fire, some with a synapse, and which stays long enough for x to
+    settle,
 
         z = s W / (sum s) / |W_j|;   z <- (z - mean z) / (max z - mean z);   u = H z;   u <- u / max u - c,
 
-    and the k units of the largest u fire if it is above the threshold: ``dynamics.layered`` without its own wave.
+    and the k units of the largest u fire if it is above the threshold, of ties the lowest: ``dynamics.layered`` without its own wave.
 
     Attributes:
         weights: (n, M), W; each unit's sum to 1.

@@ -80,8 +80,9 @@ class RelayLayer(nn.Module):
         above = z.amax(dim=1, keepdim=True) - mean
         u = torch.where(above > 0, (z - mean) / torch.where(above > 0, above, 1) @ self.spread.T, 1)
         u = u / u.amax(dim=1, keepdim=True) - self.c
-        least = u.topk(self.winners, dim=1).values[:, -1:]
-        return ((u >= least) & (u > self.threshold) & (count >= self.min_active)).to(x.dtype)
+        best = u.argsort(dim=1, descending=True, stable=True)[:, : self.winners]  # ties go to the lowest
+        fires = torch.zeros_like(u).scatter(1, best, 1) * (u > self.threshold)
+        return fires * ((count >= self.min_active) & (z.amax(dim=1, keepdim=True) > 0))
 
 
 @final

@@ -110,7 +110,9 @@ def test_a_stack_is_wired_from_a_sheet_whose_model_has_one(files, capsys, tmp_pa
     io.save(replace(sheet, model=sheet.model.replace(stack=StackSpec(layers=layers))), tmp_path / "sheet")
     assert main(["stack", str(tmp_path / "sheet"), "-o", str(tmp_path / "stack"), "--steps", "50"]) == 0
     assert [layer.units for layer in io.load(tmp_path / "stack").layers] == [9, 4]
-    assert capsys.readouterr().out.count("order ") == 2
+    told = capsys.readouterr().out
+    assert told.count("order ") == 3
+    assert "layer 3 seen in layer 1: " in told
     capsys.readouterr()
     assert (
         main(["export", str(tmp_path / "stack"), "-o", str(tmp_path / "weights"), "--answer", "relay"]) == 0
@@ -119,6 +121,9 @@ def test_a_stack_is_wired_from_a_sheet_whose_model_has_one(files, capsys, tmp_pa
     assert (tmp_path / "weights").stat().st_size > 1000
     assert main(["export", str(tmp_path / "stack"), "-o", str(tmp_path / "none"), "--format", "keras"]) == 2
     assert main(["export", str(tmp_path / "stack"), "-o", str(tmp_path / "none"), "--hidden", "9"]) == 2
+    nir = ["--format", "nir", "--answer", "sums"]
+    assert main(["export", str(tmp_path / "stack"), "-o", str(tmp_path / "none"), *nir]) == 2
+    assert "it does not apply to nir" in capsys.readouterr().err
     assert main(["export", str(files / "wiring"), "-o", str(tmp_path / "none"), "--answer", "relay"]) == 2
     assert main(["export", str(files / "wiring"), "-o", str(tmp_path / "none"), "--format", "nir"]) == 2
     assert "other formats are for stacks" in capsys.readouterr().err
