@@ -19,8 +19,18 @@ from devnet.tasks.continual._loop import Learner, Method
 from devnet.tasks.continual._replay import InvariantReplay, Replaying
 
 
-def _linear(network: Network) -> dict[str, nn.Linear]:
-    """Return the linear layers that move by name; all that moves must belong to one of them."""
+def linear_layers(network: Network) -> dict[str, nn.Linear]:
+    """Find the linear layers that move; all that moves must belong to one of them.
+
+    Args:
+        network: The network.
+
+    Returns:
+        The layers by name.
+
+    Raises:
+        ConfigError: Something else moves.
+    """
     found = {
         n: m
         for n, m in network.module.named_modules()
@@ -37,7 +47,7 @@ def _linear(network: Network) -> dict[str, nn.Linear]:
 def _matrices(network: Network, vector: Tensor) -> Iterator[tuple[str, list[Tensor], Tensor]]:
     """Yield of a flat vector each layer's name, its pieces (views) and them as one matrix ``[out, in + 1]``."""
     pieces = network.layout.split(vector)
-    for name in _linear(network):
+    for name in linear_layers(network):
         held = [pieces[f"{name}.{kind}"] for kind in ("weight", "bias") if f"{name}.{kind}" in pieces]
         yield name, held, torch.cat([p if p.ndim == 2 else p[:, None] for p in held], dim=1)
 
@@ -53,7 +63,7 @@ def _answers(network: Network, inputs: Tensor) -> tuple[Tensor, dict[str, tuple[
     """Return the outputs, with their graph, and each layer's inputs (a one for the bias behind) and outputs."""
     calls: dict[str, tuple[Tensor, Tensor]] = {}
     handles = []
-    for name, layer in _linear(network).items():
+    for name, layer in linear_layers(network).items():
 
         def keep(_: nn.Module, given: tuple[Tensor], out: Tensor, name: str = name) -> None:
             seen = given[0].detach()
