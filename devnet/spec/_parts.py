@@ -6,6 +6,7 @@ ours.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, WrapValidator, model_validator
@@ -17,6 +18,8 @@ from devnet.spec._stack import StackSpec
 
 Count = Annotated[int, Field(ge=1, le=INT_MAX)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+TAKEN = re.compile(r"stack|wiring|noise|grown|step0|pools\d+", re.IGNORECASE)
+"""What a run calls its own files and rows beside the learnings: no learning may be called so."""
 
 
 class GrowthSpec(Spec):
@@ -211,11 +214,16 @@ class ModelSpec(Spec):
         for name, part in self.learning.items():
             if part.dynamics not in self.dynamics:
                 wrong.append((("learning", name, "dynamics"), part.dynamics, f"one of {known}"))
+            if TAKEN.fullmatch(name):
+                wrong.append((("learning", name), name, "another name: a run calls files of its own so"))
         if self.readout.learning and self.readout.learning not in self.learning:
             learnings = ", ".join(repr(name) for name in self.learning) or "none: the model has no learning"
             wrong.append((("readout", "learning"), self.readout.learning, f"one of {learnings}"))
         if self.stack is not None and self.stack.dynamics and self.stack.dynamics not in self.dynamics:
             wrong.append((("stack", "dynamics"), self.stack.dynamics, f"one of {known}"))
+        if self.stack is not None and self.scaffold.sphere_radius:
+            told = "0 beside a [stack]: its layers measure distances on the plane"
+            wrong.append((("scaffold", "sphere_radius"), self.scaffold.sphere_radius, told))
         if wrong:
             raise refuse("model", wrong)
         return self

@@ -119,8 +119,11 @@ class LayerSpec(Spec):
     tau_a: float = quantity(50.0, "steps", ASSUMED, ge=1, description="and a decays with it")
 
     @model_validator(mode="after")
-    def _rule_fits(self) -> Self:
+    def _parts_fit(self) -> Self:
         wrong: list[Wrong] = []
+        if self.winners[0] > self.winners[1]:
+            told = "at most as many that teach as fire: the first at most the second"
+            wrong.append((("winners",), self.winners, told))
         if self.rule is not None:
             if not isinstance(self.rule, CompetitionSpec):
                 wrong.append((("rule",), self.rule.rule, "a rule of pools: weights of a layer have no signs"))
