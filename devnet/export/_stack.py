@@ -68,7 +68,8 @@ class RelayLayer(nn.Module):
     def __init__(self, law: LayerLaw, synapses: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
         self.synapses = synapses
-        self.min_active, self.winners, self.threshold = law.min_active, law.winners, law.threshold
+        self.min_active, self.winners = law.min_active, law.winners
+        self.threshold, self.share = law.threshold, law.share
         for name in ("length", "spread", "c"):
             self.register_buffer(name, torch.tensor(getattr(law, name), dtype=dtype))
 
@@ -81,7 +82,8 @@ class RelayLayer(nn.Module):
         u = torch.where(above > 0, (z - mean) / torch.where(above > 0, above, 1) @ self.spread.T, 1)
         u = u / u.amax(dim=1, keepdim=True) - self.c
         best = u.argsort(dim=1, descending=True, stable=True)[:, : self.winners]  # ties go to the lowest
-        fires = torch.zeros_like(u).scatter(1, best, 1) * (u > self.threshold)
+        bar = (self.share * u.amax(dim=1, keepdim=True)).clamp(min=self.threshold)
+        fires = torch.zeros_like(u).scatter(1, best, 1) * (u > bar)
         return fires * ((count >= self.min_active) & (z.amax(dim=1, keepdim=True) > 0))
 
 

@@ -220,7 +220,10 @@ def _relay(
 
     enough = node("GreaterOrEqual", count, constant("min_active", law.min_active), out="enough")
     driven = node("Greater", top, zero, out="driven")
-    over = node("Greater", best[0], constant("threshold", law.threshold), out="over")
+    most = node("ReduceMax", u, out="max_drive", axes=[1], keepdims=1)
+    part = node("Mul", most, constant("part", law.share), out="of_most")
+    bar = node("Max", part, constant("threshold", law.threshold), out="bar")
+    over = node("Greater", best[0], bar, out="over")
     fires = both(over, both(enough, driven, "open"), "fires")
     ones = node("Cast", fires, out="ones", to=onnx.TensorProto.FLOAT)
     silent = node("ConstantOfShape", node("Shape", u, out="shape"), out="silent")

@@ -60,8 +60,15 @@ class LayerSpec(Spec):
         ASSUMED,
         min_length=2,
         max_length=2,
-        description="shares of units that teach, and that fire, at once; at least 2 units each",
+        description="shares of units that teach, and that fire, at once",
     )
+    fewest: int = quantity(2, "units", ASSUMED, ge=1, description="but at least so many each")
+    competition: Literal["k_winners", "soft"] = Field(
+        default="k_winners",
+        description="the k most active units fire; or soft: all that are above a share of the most active one's activation, "
+        "so that the size of a bump follows the drive, and winners says who teaches alone",
+    )
+    share: float = quantity(0.7, "1", ASSUMED, gt=0, lt=1, description="that share, of soft competition")
     eta: tuple[Rate, Rate] = quantity((0.01, 0.001), "1", ASSUMED, min_length=2, max_length=2)
     c_plus: float = quantity(
         2e-4, "1", ASSUMED, ge=0, description="c_j += c_plus (g_j - mean g), g those that teach"

@@ -78,13 +78,16 @@ def test_a_layer_has_the_same_spikes_and_the_same_state(maturity):
     close(ours, law)
 
 
-def test_a_layer_without_its_own_wave_one_that_learns_no_more_and_spiking_ones():
+def test_a_layer_without_its_own_wave_one_that_learns_no_more_spiking_and_soft_ones():
     relay, spiking = SPEC.replace(recurrence=0.0, depression=0.0), SPEC.replace(form="spiking")
+    soft = SPEC.replace(competition="soft", share=0.6)
     for spec, learn in (
         (relay, True),
         (SPEC, False),
         (spiking, True),
         (spiking.replace(recurrence=0.0), True),
+        (soft, True),
+        (soft.replace(form="spiking"), True),
     ):
         ours, _ = run(Brian2Stepper("numpy"), spec, learn=learn)
         law, _ = run(stepper_of("reference"), spec, learn=learn)

@@ -88,6 +88,18 @@ def test_a_free_run_of_2200_steps_has_the_same_spikes_and_the_same_state(maturit
     assert compiled.events == law.events > (1000 if form == "rate" else 500)
 
 
+@pytest.mark.parametrize("form", ["rate", "spiking"])
+def test_soft_competition_has_the_same_spikes_and_the_same_state(form):
+    spec = SPEC.replace(form=form, competition="soft", share=0.6)
+    (law, spikes), (compiled, other) = (run(name, 600, 0.8, spec) for name in ("reference", "numba"))
+    assert len(set(np.diff(spikes.first).tolist())) > 5  # bumps of many sizes
+    np.testing.assert_array_equal(spikes.first, other.first)
+    np.testing.assert_array_equal(spikes.cells, other.cells)
+    for name in ("weights", "x", "a", "o", "c"):
+        np.testing.assert_allclose(getattr(compiled, name), getattr(law, name), rtol=0, atol=1e-11)
+    assert compiled.events == law.events > 100
+
+
 def test_one_step_agrees_to_rounding_from_any_state_of_the_law():
     law, _ = run("reference", 500, 1.0)
     for step in range(20):

@@ -191,6 +191,26 @@ def test_of_units_that_tie_the_first_k_fire_and_none_for_cells_without_a_synapse
     assert np.array_equal(found, relayed.numpy())
 
 
+def test_soft_competition_is_relayed(stack: Stack, frames: np.ndarray) -> None:
+    specs = {name: part.replace(competition="soft", share=0.6) for name, part in stack.spec.layers.items()}
+    layers = tuple(
+        replace(layer, spec=part) for layer, part in zip(stack.layers, specs.values(), strict=True)
+    )
+    soft = replace(stack, spec=StackSpec(layers=specs), layers=layers)
+    module = stack_to_torch(soft, answer="relay", dtype=torch.float64)
+    found = [layer.numpy() for layer in module.each(torch.tensor(frames))]
+    assert len(set(found[0].sum(axis=1).tolist())) > 3
+    for row, frame in enumerate(frames):
+        for ours, theirs in zip(found, settled(soft, frame), strict=True):
+            assert np.array_equal(ours[row], theirs)
+    pytest.importorskip("onnx", reason="needs devnet[onnx]")
+    runtime = pytest.importorskip("onnxruntime", reason="needs devnet[onnx]")
+    model = to_onnx(soft, answer="relay").SerializeToString()
+    session = runtime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    (there,) = session.run(["layer_2"], {"cells": frames.astype(np.float32)})
+    assert np.array_equal(there, found[0])
+
+
 def test_what_is_left_behind_is_told() -> None:
     for kind, words in {"sums": ("psp", "min_active", "number of active cells"), "relay": ("psp",)}.items():
         assert all(any(word in line for line in LOST[kind]) for word in words)
