@@ -272,6 +272,12 @@ def stacked(tiny):
     return parse_model(text + '\n[stack]\ndynamics = "rate_map"\nsteps = 4500\n' + "".join(layers))
 
 
+def test_a_model_of_a_stack_alone_is_told_how_it_is_wired(tiny):
+    bare = stacked(tiny).replace(learning={}, readout=tiny.readout.replace(learning=""))
+    with pytest.raises(ConfigError, match=r"^learning: .*NAME.* devnet stack wire a \[stack\] alone"):
+        Plan.of(bare, 0, None, 1)
+
+
 def test_a_stack_of_a_model_is_wired_in_the_run_and_goes_on_where_it_died(tiny, tmp_path, monkeypatch):
     plan = Plan.of(stacked(tiny), 5, None, 1)
     jobs = stages.wiring_jobs(plan)
