@@ -23,7 +23,7 @@ app = typer.Typer(
 )
 
 _SETS = "digits, mnist, fashion-mnist, cifar10, or an .npz file with x_train, y_train, x_test, y_test"
-Images = Annotated[str, typer.Option("--data", help=f"Labelled images: {_SETS}.")]
+Images = Annotated[str, typer.Option("--data", help=f"Labeled images: {_SETS}.")]
 Beside = Annotated[
     bool,
     typer.Option(

@@ -62,7 +62,12 @@ def test_an_absent_file_is_told(tmp_path):
 
 @pytest.mark.parametrize(("kind", "told"), [(torch.float16, "F16"), (torch.bfloat16, "BF16")])
 def test_half_precision_is_widened_without_loss(tmp_path, kind, told):
-    state = {"a": torch.randn(3, 5).to(kind), "b": torch.ones(2), "c": torch.tensor(0.5).to(kind), "n": torch.tensor(3)}
+    state = {
+        "a": torch.randn(3, 5).to(kind),
+        "b": torch.ones(2),
+        "c": torch.tensor(0.5).to(kind),
+        "n": torch.tensor(3),
+    }
     safetensors.torch.save_file(state, tmp_path / "w")
     found, wide = read_widened(tmp_path / "w")
     assert wide == {told}
