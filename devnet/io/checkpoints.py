@@ -11,6 +11,7 @@ is passed over for the one before it.
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable, Collection
@@ -86,6 +87,8 @@ class Checkpoints:
                     for number, sha in enumerate(listed)
                 )
                 spent, held = float(told["cpu_seconds"]), told["what"]
+                if not math.isfinite(spent):
+                    continue
             except (CorruptFileError, ConfigError, KeyError, TypeError, ValueError):
                 continue
             if held != what:
