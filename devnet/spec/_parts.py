@@ -9,15 +9,16 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, WrapValidator, model_validator
+from pydantic import AfterValidator, Field, WrapValidator, model_validator
 
-from devnet.spec._base import ASSUMED, G19, INT_MAX, M20, Name, Spec, Wrong, quantity, refuse
+from devnet.spec._base import ASSUMED, G19, INT_MAX, M20, Name, Spec, Wrong, printable_line, quantity, refuse
 from devnet.spec._rules import HebbianWTASpec, RuleSpec, or_own
 from devnet.spec._scaffold import ScaffoldSpec, with_region
 from devnet.spec._stack import StackSpec
 
 Count = Annotated[int, Field(ge=1, le=INT_MAX)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Line = Annotated[str, AfterValidator(printable_line)]
 TAKEN = re.compile(r"stack|wiring|noise|grown|step0|pools\d+", re.IGNORECASE)
 """What a run calls its own files and rows beside the learnings: no learning may be called so."""
 
@@ -195,8 +196,8 @@ class StudySpec(Spec):
 class ModelSpec(Spec):
     """A whole model: from scaffold to study. One TOML file."""
 
-    name: str = Field(min_length=1)
-    title: str = ""
+    name: Line = Field(min_length=1)
+    title: Line = ""
     cites: tuple[str, ...] = ()
     scaffold: Annotated[ScaffoldSpec, WrapValidator(with_region)]
     growth: GrowthSpec = GrowthSpec()
