@@ -6,12 +6,14 @@ import shutil
 import numpy as np
 import pytest
 
-from devnet._core.errors import BusyError, ConfigError, InterruptedRunError
+from devnet._core.errors import BusyError, ConfigError, CorruptFileError, InterruptedRunError
 from devnet._core.progress import listening
+from devnet.cli import main
 from devnet.fip import Path as FipPath
 from devnet.io import Checkpoints, RunFolder, digest, load, read_tensors, verify
+from devnet.io.records import read_record, write_record
 from devnet.spec import dump_model, parse_model
-from devnet.study import STAGES, pipeline, read_summary, report_again, run_model, stages
+from devnet.study import STAGES, pipeline, read_summary, report_again, resume_run, run_model, stages
 from devnet.study.plan import Plan
 
 pytest.importorskip("torch")
@@ -186,6 +188,48 @@ def test_the_report_can_be_drawn_again(finished, blank_page, tmp_path):
     verify(copy)
     with pytest.raises(ConfigError, match="a folder that devnet run wrote"):
         report_again(tmp_path)
+
+
+def test_a_report_is_drawn_of_nothing_that_was_changed(finished, blank_page, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished[0], copy)
+    whole = (copy / "summary.json").read_text("utf-8")
+    for text in (whole.replace('"cells"', '"cell"'), "{}", '{"pools": {}, "fip": 7}'):
+        (copy / "summary.json").write_text(text)
+        with pytest.raises(CorruptFileError, match=r"summary\.json: does not match its SHA-256"):
+            report_again(copy)
+        assert (copy / "manifest.json").exists()
+    (copy / "summary.json").write_text(whole)
+    (copy / "figures" / "more.svg").write_text("<svg/>")
+    report_again(copy)
+    assert verify(copy) == verify(finished[0]) + 1
+    manifest = (copy / "manifest.json").read_bytes()
+    (copy / "organize" / "stage.json").write_text("{}")
+    with pytest.raises(CorruptFileError, match=r"stage\.json"):
+        report_again(copy)
+    assert (copy / "manifest.json").read_bytes() == manifest
+
+
+def test_a_finished_run_of_another_devnet_stays_and_one_that_is_not_asks_for_it(finished, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished[0], copy)
+    write_record(copy / "run.json", read_record(copy / "run.json") | {"devnet": "0.0.9"})
+    with RunFolder.existing(copy) as run:
+        run.write_manifest(STAGES[:-1])
+    assert resume_run(copy, workers=1) == finished[1]
+    (copy / "manifest.json").unlink()
+    with pytest.raises(BusyError, match=r"made by devnet 0\.0\.9, and this is .*: install that to go on"):
+        resume_run(copy, workers=1)
+
+
+def test_a_signed_summary_without_numbers_is_one_line(finished, tmp_path, capsys):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished[0], copy)
+    (copy / "summary.json").write_text("{}")
+    with RunFolder.existing(copy) as run:
+        run.write_manifest(STAGES[:-1])
+    assert main(["resume", str(copy)]) == 7
+    assert "summary.json: not the numbers of a run" in capsys.readouterr().err
 
 
 def test_progress_is_told(finished, tiny, brief, tmp_path):
