@@ -102,10 +102,11 @@ def _walk(
         from devnet.fip import leads, torchrun
         from devnet.study import path_files
 
-        stack.enter_context(torchrun(sharded=shard))
+        team = stack.enter_context(torchrun(sharded=shard))
         job = path_files.Job(
             network, out, images, factory, network_out, seed, checkpoint, every, beside, rows
         )
+        stack.enter_context(job.alone(team))
         told = work(path_files, job)
         if leads():
             typer.echo(told)

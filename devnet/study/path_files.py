@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from devnet._core.errors import ConfigError
+from devnet._core.errors import BusyError, ConfigError, DevnetError
 from devnet._core.random import Key, as_key
 from devnet.fip import Damage, Path, leads
 from devnet.io import EVERY, Checkpoints, write_json
@@ -79,6 +79,33 @@ class Job:
     def place(self) -> Checkpoints | None:
         """Where the walk is kept."""
         return None if self.checkpoint is None else Checkpoints(self.checkpoint, self.every)
+
+    @contextmanager
+    def alone(self, team: Any) -> Generator[None]:
+        """Hold the folder of the walk while the block runs; of several processes the first one does.
+
+        Args:
+            team: What ``fip.torchrun`` yields.
+
+        Yields:
+            Nothing.
+
+        Raises:
+            BusyError: Another process holds it, or it holds other files. All processes hear of it, so that none waits.
+            StorageError: It cannot be made, read or locked.
+        """
+        refused: DevnetError | None = None
+        with ExitStack() as stack:
+            if self.place is not None and leads():
+                try:
+                    stack.enter_context(self.place.alone())
+                except DevnetError as error:
+                    refused = error
+            if team is not None and team.any(refused is not None) and refused is None:
+                refused = BusyError("--checkpoint: the first process could not take the folder")
+            if refused is not None:
+                raise refused
+            yield
 
     @property
     def key(self) -> Key:

@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 
 from devnet.cli import main
 from devnet.data import load_images
-from devnet.io import read_json
+from devnet.io import locked, read_json
 from devnet.io.tensors import read_tensors
 from devnet.io.weights import read_weights, write_weights
 from devnet.study.factories import network_of
@@ -134,3 +134,27 @@ def test_images_of_the_user_s_own_are_taken_from_an_npz_file(weights, tmp_path, 
     assert main([*words, "--data", str(tmp_path / "own.npz")]) == 0
     assert main([*words, "--data", str(tmp_path / "other.npz")]) == 2
     assert "--data: " in capsys.readouterr().err
+
+
+def test_a_folder_of_checkpoints_has_one_writer_and_holds_nothing_else(weights, tmp_path, capsys):
+    kept, mine = tmp_path / "kept", tmp_path / "mine"
+    words = ["fip", "sparsify", str(weights), "--factory", MLP, "-o", str(tmp_path / "p"), "--steps", "3"]
+    words += ["--every", "0", "--checkpoint"]
+    mine.mkdir()
+    (mine / "thesis.tex").write_text("mine")
+    assert main([*words, str(mine)]) == 3
+    assert "not empty and holds no checkpoints; give an empty or new folder" in capsys.readouterr().err
+    assert [file.name for file in mine.iterdir()] == ["thesis.tex"]
+    kept.mkdir()
+    with locked(kept):
+        assert main([*words, str(kept)]) == 3
+        assert f"{kept}: in use by process {os.getpid()} on" in capsys.readouterr().err
+    assert not list(kept.iterdir())
+    assert not (tmp_path / "p").exists()
+    left = kept / ".000003.safetensors.0123456789ab.tmp"
+    for file in (left, kept / ".notes.tmp", kept / "000001.safetensors"):
+        file.write_bytes(b"half")
+    assert main([*words, str(kept)]) == 0
+    names = {file.name for file in kept.iterdir()}
+    assert left.name not in names
+    assert {".notes.tmp", "000003.safetensors"} <= names
