@@ -13,7 +13,6 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from devnet._core.checkpoint import fingerprint
 from devnet._core.errors import BusyError, ConfigError, DevnetError, InterruptedRunError, Problem
 from devnet._core.optional import require
 from devnet._core.progress import task
+from devnet._core.reading import read_toml
 from devnet.io import locked, make_folder, read_json, write_bytes, write_json, write_text
 from devnet.spec import Spec, dump_model, load_model, parse_model
 from devnet.study.pipeline import run_model
@@ -92,8 +92,8 @@ def points_of(path: str | Path) -> list[Point]:
 
 def _study(path: Path) -> dict[str, Any]:
     try:
-        study = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        study = read_toml(path)
+    except DevnetError as error:
         raise ConfigError("study", str(path), f"a readable TOML file ({error})") from None
     study = {"seeds": [0], "grid": {}} | study
     known = {"model", "seeds", "grid"}

@@ -177,6 +177,8 @@ def test_odd_toml_is_one_line_and_hides_no_other_run(run, tmp_path, capsys, name
     start = time.perf_counter()
     assert main(["run", str(model), "--out", str(tmp_path / "out")]) == (7 if name == "too large" else 2)
     assert time.perf_counter() - start < 10  # the libraries are loaded in it, the first time
+    assert main(["sweep", str(model), "--out", str(tmp_path / "out"), "--workers", "1"]) == 2
+    assert not (tmp_path / "out").exists()
     told = capsys.readouterr().err
     assert all(line.startswith("devnet: ") for line in told.splitlines())
     assert len(told) < 2000
