@@ -348,6 +348,23 @@ def test_every_error_has_its_exit_code(monkeypatch, capsys, tmp_path, error, cod
     assert not list(tmp_path.iterdir())
 
 
+def test_an_interrupt_outside_of_a_command_is_a_line(monkeypatch, capsys):
+    def interrupted(**_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["devnet.cli.main"], "app", interrupted)
+    assert main(["doctor"]) == 75
+    assert capsys.readouterr().err == "devnet: stopped; nothing was written\n"
+
+
+def test_a_working_folder_that_is_gone_is_named(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert main(["doctor"]) == 4
+    assert capsys.readouterr().err.startswith("devnet: the working folder is gone or cannot be read; go to")
+
+
 def test_a_bug_is_not_hidden(monkeypatch, tmp_path):
     import devnet.growth
 

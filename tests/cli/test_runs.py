@@ -126,9 +126,20 @@ def test_the_doctor_names_everything_and_how_to_add_what_is_missing(capsys, monk
     assert main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
     told = {line[5:21].strip(): line for line in lines}
-    assert {"memory", "disk", "numba", "torch", "GPU", "C++ compiler", "browser", "ffmpeg", "digits"} <= set(
-        told
-    )
+    assert {
+        "memory",
+        "disk",
+        "numba",
+        "torch",
+        "onnx",
+        "nir",
+        "snntorch",
+        "GPU",
+        "C++ compiler",
+        "browser",
+        "ffmpeg",
+        "digits",
+    } <= set(told)
     assert told["ffmpeg"].startswith("no")
     assert "install ffmpeg" in told["ffmpeg"]
     assert told["digits"].startswith("yes")
