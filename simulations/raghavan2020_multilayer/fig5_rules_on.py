@@ -174,7 +174,7 @@ def as_drawn(stack: Stack, seed: int) -> Stack:
 
 
 def firing(stack: Stack, images: np.ndarray) -> np.ndarray:
-    """Return (N, units of all layers): share of an image's steps in which a unit fires."""
+    """Return (N, units of all layers): steps in which a unit fires, the pause after an image included, over SHOWN."""
     heard = frames_of(images)
     recording = Recording(
         stack.sheet,
