@@ -112,7 +112,7 @@ def lasting(now: np.ndarray, later: np.ndarray, count: int, ease: float = 1e-3) 
         now: (N, d), answers.
         later: (N, d), those to the same images a moment later.
         count: How many.
-        ease: A share of w, a tenth of W's trace over d times 100: directions that hardly occur do not count.
+        ease: A share of w, ten times W's trace over d: directions that hardly occur do not count.
 
     Returns:
         (d, count).

@@ -28,7 +28,16 @@ def run(effort: Effort) -> Found:
     """Wire stacks whose layer 2 has dynamics of its own, on all the while, and cut its trigger."""
     sides = effort.pick((20, 6), (40, 16), (40, 16))
     steps, seeds = effort.pick(3000, 300_000, 300_000), effort.pick(1, 2, 10)
-    names = ("order", "when_active", "before", "alive", "relay_alive", "speed_ratio", "when_silent")
+    names = (
+        "order",
+        "when_active",
+        "before",
+        "alive",
+        "relay_alive",
+        "speed_ratio",
+        "size_ratio",
+        "when_silent",
+    )
     found: dict[str, list[float]] = {name: [] for name in names}
     began = perf_counter()
     shown = None
@@ -45,14 +54,18 @@ def run(effort: Effort) -> Found:
         found["when_active"].append(relay.when_active)
         found["before"].append(float(relay.before))
         found["when_silent"].append(float(np.nan_to_num(relay.when_silent)))
-        found["alive"].append(float(np.mean([life for life, _ in own])))
-        found["relay_alive"].append(float(np.mean([life for life, _ in plain])))
+        found["alive"].append(float(np.mean([life for life, _, _ in own])))
+        found["relay_alive"].append(float(np.mean([life for life, _, _ in plain])))
         seen = centers(stack.weights(2), stack.places(1))
         driven = speed(centers_of_activity(frames[1], seen))
-        alone = [speed(path) for _, path in own]
+        alone = [speed(path) for _, path, _ in own]
         alone = [value for value in alone if np.isfinite(value)]
         found["speed_ratio"].append(float(np.mean(alone) / driven) if alone and driven > 0 else 0.0)
-        shown = shown or (stack, [path for _, path in own])
+        counts = np.diff(frames[1].first)
+        under = counts[(recording.active >= 20) & (counts > 0)]
+        sizes = np.concatenate([size for *_, size in own])
+        found["size_ratio"].append(float(sizes.mean() / under.mean()) if len(sizes) and len(under) else 0.0)
+        shown = shown or (stack, [path for _, path, _ in own])
     spent = perf_counter() - began
     answers = {name: Answer(values, spent if name == "order" else 0.0) for name, values in found.items()}
     return Found(answers, shown)
@@ -63,17 +76,18 @@ def _without_own(stack: Stack) -> Stack:
     return replace(stack, layers=layers)
 
 
-def _after_cuts(stack: Stack, recording: Recording) -> list[tuple[int, np.ndarray]]:
-    """Cut the trigger at times when layer 1 is active; return how long layer 2 lives on, and the way of its bump in layer 1."""
+def _after_cuts(stack: Stack, recording: Recording) -> list[tuple[int, np.ndarray, np.ndarray]]:
+    """Cut the trigger when layer 1 is active; return how long layer 2 lives on, its bump's way in layer 1, and its sizes."""
     active = np.flatnonzero(recording.active >= 20)
     seen = centers(stack.weights(2), stack.places(1))
-    found: list[tuple[int, np.ndarray]] = []
+    found: list[tuple[int, np.ndarray, np.ndarray]] = []
     for cut in active[np.linspace(len(active) // 4, len(active) * 3 // 4, CUTS).astype(int)]:
         kept = recording.time < cut
         muted = replace(recording, time=recording.time[kept], cell=recording.cell[kept])
         layer = simulate_stack(stack, muted)[1]
         life = lifetime(layer, int(cut))
-        found.append((life, centers_of_activity(layer, seen)[cut : cut + life]))
+        lives = slice(int(cut), int(cut) + life)
+        found.append((life, centers_of_activity(layer, seen)[lives], np.diff(layer.first)[lives]))
     return found
 
 

@@ -48,7 +48,7 @@ def plot(data: Any) -> Figure:
         first, *_ = axes.plot(uppers, orders, "o-", color=color, markersize=3)
         first.set_label(label)
     axes.legend(loc="lower left")
-    axes.set(xlabel="layer", ylabel="topographic order", ylim=(0, 1.02))
+    axes.set(xlabel="layer", ylabel="topographic order", ylim=(0, 1.02), xticks=uppers)
     return figure
 
 
