@@ -201,6 +201,31 @@ def test_kept_weights_that_are_none_are_passed_over(sheet, stopped, tmp_path, ma
     assert same(learning(sheet, place), results["organize"], RESULTS["organize"])
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_state_of_our_own_is_gone_on_with(sheet, stopped, tmp_path, verb):
+    folder, results = stopped
+    place = rewritten(folder, verb, tmp_path, "0*.safetensors", lambda arrays, numbers: None)
+    assert same(VERBS[verb](sheet, place), results[verb], RESULTS[verb])
+    assert place._generation == 2
+
+
+@pytest.mark.parametrize(
+    ("middle", "scaffold"),
+    [(15, {"holes": (((3, 3), (8, 4), (6, 9)),)}), (0, {"holes": (), "sphere_radius": 15.0})],
+)
+def test_a_growth_around_a_hole_or_on_a_sphere_is_gone_on_with(tmp_path, middle, scaffold):
+    outline = tuple((x + middle, y + middle) for x, y in ((-15, -15), (15, -15), (15, 15), (-15, 15)))
+    model = load_model(SMALL)
+    model = model.replace(
+        scaffold=model.scaffold.replace(outline=outline, seed_cell=(middle, middle), **scaffold)
+    )
+    with pytest.raises(InterruptedRunError):
+        grow(model, rng=0, checkpoint=Mortal(tmp_path))
+    place = Checkpoints(tmp_path)
+    assert same(grow(model, rng=0, checkpoint=place), grow(model, rng=0), RESULTS["grow"])
+    assert place._generation == 2
+
+
 def test_chains_of_a_growth_from_a_file_are_not_followed(sheet, stopped, tmp_path):
     """Files of earlier versions hold them; they follow from the places of the cells."""
     folder, results = stopped
