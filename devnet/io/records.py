@@ -15,7 +15,7 @@ from devnet._core.errors import CorruptFileError
 from devnet._core.reading import read_bounded
 from devnet.io.writer import json_text, write_json
 
-_MOST_JSON = 64 << 20
+_MOST_JSON = 8 << 20
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -68,7 +68,8 @@ def read_record(path: Path) -> dict[str, Any]:
     data = read_bounded(path, _MOST_JSON)
     value = _object(path, data)
     try:
-        same = json_text(value).encode("utf-8") == data and value.pop("sha256", None) == fingerprint(value)
+        sha = value.pop("sha256", None)  # written last
+        same = sha == fingerprint(value) and json_text(value | {"sha256": sha}).encode("utf-8") == data
     except (ValueError, RecursionError):
         same = False
     if not same:

@@ -192,6 +192,18 @@ def test_odd_toml_is_one_line_and_hides_no_other_run(run, tmp_path, capsys, name
     assert [line.split()[2] for line in capsys.readouterr().out.splitlines()] == ["damaged", "finished"]
 
 
+@pytest.mark.parametrize("name", ["run.json", "manifest.json", "config.toml", "grow/stage.json"])
+def test_a_record_of_gigabytes_is_refused_without_being_read(run, capsys, name):
+    if name != "manifest.json":
+        (run / "manifest.json").unlink()
+    with (run / name).open("ab") as file:
+        file.truncate(3 << 30)
+    tracemalloc.start()
+    assert "are more than the" in refused(["verify", str(run)], capsys)
+    assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    tracemalloc.stop()
+
+
 @pytest.mark.parametrize("name", ["a\0b", "a\x1b]0;b", "a\nb", "\u202e"])
 def test_names_that_no_file_of_a_run_has_are_refused_and_shown_harmless(run, capsys, name):
     (run / "manifest.json").unlink()
