@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from devnet._core.checkpoint import Arrays, Checkpoint
+from devnet._core.checkpoint import Arrays, Checked, Saved, alike, counts
 from devnet._core.checks import whole
 from devnet._core.errors import ConfigError
 from devnet._core.progress import task
@@ -22,7 +22,7 @@ from devnet.growth import emitted_units
 from devnet.sheet import PLANE, Frames, Layer, Recording, Sheet, Stack, even_places
 from devnet.spec import LayerSpec, StackSpec
 from devnet.waves import named
-from devnet.waves.resume import identity, packed, restore
+from devnet.waves.resume import identity, is_whole, packed, restore
 
 CHUNK = 1024
 """Constants that follow maturity change, and weak synapses go, only at multiples of so many steps."""
@@ -97,6 +97,25 @@ class _Growing:
         held |= {"wins": self.wins, "steps": np.array(self.steps)}
         return {f"{name}.{part}": array for part, array in held.items()}
 
+    def is_whole(self, arrays: Arrays, name: str, step: int) -> bool:
+        """Say whether arrays hold what ``packed`` can have taken down after so many steps."""
+        fresh = self.packed(name)
+        kept = [fresh.pop(f"{name}.before.{part}") for part in ("first", "cells")]
+        first, cells = (arrays.get(f"{name}.before.{part}", np.empty(0)) for part in ("first", "cells"))
+        if not alike(arrays, fresh) or any(
+            a.dtype != b.dtype or a.ndim != 1 for a, b in zip((first, cells), kept, strict=True)
+        ):
+            return False
+        return (
+            counts(first, 0, len(cells))
+            and 1 <= len(first) <= self.spec.psp
+            and bool(first[0] == 0 and first[-1] == len(cells) and (np.diff(first) >= 0).all())
+            and counts(cells, 0, len(self._below) - 1)
+            and counts(arrays[f"{name}.wins"], 0, step)
+            and arrays[f"{name}.steps"].item() == step
+            and 0.0 <= arrays[f"{name}.maturity"].item() <= 1.0
+        )
+
     def restore(self, arrays: Arrays, name: str) -> None:
         """Take over what ``packed`` took down."""
         for part in _STATE:
@@ -142,7 +161,7 @@ def organize_stack(
     threads: int = 1,
     activity: str = "waves",
     learn: bool = True,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: Checked | None = None,
 ) -> Stack:
     """Let the waves of a sheet wire a stack of layers above it.
 
@@ -191,7 +210,9 @@ def organize_stack(
     if checkpoint is not None:
         told = (spec.model_dump(mode="json"), list(spec.layers), length, activity, learn)
         places = [layer.positions for layer in layers]
-        _resume(checkpoint, identity("organize_stack", model, first, *told, *places), state, named_layers)
+        _resume(
+            checkpoint, identity("organize_stack", model, first, *told, *places), state, named_layers, length
+        )
     done = state.step
     with task(f"organize {len(layers)} layers", length) as tick:
         tick(done)
@@ -232,9 +253,17 @@ def organize_stack(
     )
 
 
-def _resume(checkpoint: Checkpoint, what: dict[str, Any], state: State, layers: dict[str, _Growing]) -> None:
-    """Give a fresh sheet and its layers, in place, the state that was saved, if there is one."""
-    if saved := checkpoint.load(what):
+def _resume(
+    checkpoint: Checked, what: dict[str, Any], state: State, layers: dict[str, _Growing], length: int
+) -> None:
+    """Give a fresh sheet and its layers, in place, the state that was saved, if there is one and it is whole."""
+
+    def goes_on(saved: Saved) -> bool:
+        return is_whole(state, saved, CHUNK, length) and all(
+            layer.is_whole(saved.arrays, name, saved.numbers["step"]) for name, layer in layers.items()
+        )
+
+    if saved := checkpoint.load(what, goes_on):
         restore(state, saved.arrays, saved.numbers["step"])
         for name, layer in layers.items():
             layer.restore(saved.arrays, name)

@@ -13,8 +13,8 @@ import pytest
 from devnet._core.errors import InterruptedRunError
 from devnet.growth import grow
 from devnet.io import Checkpoints, read_tensors, write_tensors
-from devnet.organization import organize
-from devnet.spec import load_model
+from devnet.organization import organize, organize_stack
+from devnet.spec import LayerSpec, StackSpec, load_model
 from devnet.waves import simulate
 
 SMALL = "raghavan2019_grown_pooling/small"
@@ -47,11 +47,17 @@ def learning(sheet, place):
     return organize(sheet, "rate_map", units=9, steps=STEPS, rng=2, snapshots=3, checkpoint=place)
 
 
-VERBS = {"grow": growing, "simulate": waves, "organize": learning}
+def stacking(sheet, place):
+    spec = StackSpec(layers={"upper": LayerSpec(units=16, psp=4), "top": LayerSpec(units=9)})
+    return organize_stack(sheet, spec, steps=STEPS, rng=3, checkpoint=place).layers[1]
+
+
+VERBS = {"grow": growing, "simulate": waves, "organize": learning, "stack": stacking}
 RESULTS = {
     "grow": ("positions", "parent", "born", "unit_parent", "emitted"),
     "simulate": ("time", "cell", "steps"),
     "organize": ("weights", "thresholds", "wins", "late_wins", "snapshots", "snapshot_steps"),
+    "stack": ("positions", "weights", "c", "maturity", "late_wins"),
 }
 
 
@@ -80,6 +86,15 @@ def told(name, value):
 
     def change(arrays, numbers):
         numbers.pop(name) if value is None else numbers.update({name: value})
+
+    return change
+
+
+def heard(first, cells):
+    """Return a change of what the layer heard last."""
+
+    def change(arrays, numbers):
+        arrays.update({"upper.before.first": first, "upper.before.cells": cells})
 
     return change
 
@@ -127,6 +142,20 @@ HOSTILE = {
         "no weight": put("learner.weights", np.nan, (0, 0)),
         "one row": instead("learner.pre", lambda x: x[:1]),
         "a snapshot too many": told("step", 1024),
+    },
+    "stack": {
+        "no one fired": instead("fired", lambda x: None),
+        "no wins": instead("top.wins", lambda x: None),
+        "three units": instead("upper.c", lambda x: x[:3]),
+        "no weight": put("top.weights", np.nan, (0, 0)),
+        "cells that are none": heard(np.array([0, 1]), np.array([10**9])),
+        "cells of another step": heard(np.array([0, 2]), np.array([3])),
+        "too many steps": heard(np.zeros(9, np.int64), np.empty(0, np.int64)),
+        "steps without an end": instead("upper.before.first", lambda x: x[:0]),
+        "half a cell": instead("upper.before.cells", lambda x: x.astype(np.float64)),
+        "more wins than steps": put("upper.wins", 10**6),
+        "another time": put("top.steps", 5, ()),
+        "more than mature": put("top.maturity", 2.0, ()),
     },
 }
 
