@@ -21,8 +21,8 @@ COUNTS = (1000, 200)
 CANDIDATES = {
     count: {
         f"{steps} steps, rate {rate:g}": Training(steps, rate=rate)
-        for steps in (200, 1000)
-        for rate in (3e-4, 1e-3, 3e-3)
+        for steps in (50, 200, 1000)
+        for rate in (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
     }
     for count in (*map(str, COUNTS), "all")
 }

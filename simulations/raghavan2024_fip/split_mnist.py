@@ -40,7 +40,7 @@ FAMILIES: dict[str, tuple[Method, ...]] = {
     "A-GEM": (AGEM(),),
     "naive": (Naive(),),
     "EWC": (EWC(100.0), EWC(10.0)),
-    "LwF": (LwF(1.0), LwF(0.3)),
+    "LwF": (LwF(1.0), LwF(3.0)),
     "DER++, projected": tuple(ProjectedReplay(damping=d, enough=MANY + 1) for d in (1.0, 0.3)),
 }
 STORELESS = ("naive", "EWC", "LwF")
@@ -56,7 +56,7 @@ def tried(stored: int, changed: bool) -> dict[str, dict[str, Candidate]]:
     """Return the candidates of a panel."""
     names = ("path", "DER++", "ER", "A-GEM") if changed else FAMILIES
     held = {n: FAMILIES[n] for n in names if stored == FEW or n not in STORELESS}
-    return candidates(held, (0.15, 0.05, 0.4, 0.1, 0.25, 0.6))
+    return candidates(held, (0.01, 0.016, 0.025, 0.04, 0.06, 0.1, 0.16, 0.25, 0.4, 0.6, 1.0, 1.6))
 
 
 def score(
