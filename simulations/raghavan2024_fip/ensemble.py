@@ -114,11 +114,11 @@ def run(effort: Effort) -> Found:
 def plot(data) -> Figure:
     figure = Figure(figsize=(6.8, 2.2), layout="constrained")
     titles = (
-        "test accuracy, %",
-        "calibration error, %",
+        "test\naccuracy, %",
+        "calibration\nerror, %",
         "accuracy, attack\ncarried over, %",
-        "accuracy, white-box\nPGD, %",
-        "calibration error, %,\nat a chosen temperature",
+        "accuracy,\nwhite-box PGD, %",
+        "calibration error,\ntempered, %",
     )
     colors = dict(zip(data, (OURS, PATCHES[1], PATCHES[4], PATCHES[3], THEIRS), strict=True))
     panels = figure.subplots(1, len(titles), sharey=True)
