@@ -44,9 +44,13 @@ FAMILIES: dict[str, tuple[Method, ...]] = {
     "DER++, projected": tuple(ProjectedReplay(damping=d, enough=MANY + 1) for d in (1.0, 0.3)),
 }
 STORELESS = ("naive", "EWC", "LwF")
-RATES = (0.15, 0.1, 0.4, 0.25, 0.6, 0.8, 1.0, 1.5)
-LOW = (0.01, 0.03, 0.02, 0.1, 0.05, 0.4, 0.15, 0.8)
-"""Rates where few images are stored and shown as they are: they are learned by heart. Every second one is that of two strengths."""
+RATES = {
+    (FEW, False): (0.01, 0.03, 0.02, 0.1, 0.05, 0.4, 0.15, 0.8),
+    (MANY, False): (0.15, 0.1, 0.4, 0.25, 0.6, 0.8, 1.0, 1.5),
+    (FEW, True): (0.15, 0.1, 0.05, 0.25, 0.4, 0.6),
+    (MANY, True): (0.15, 0.1, 0.05, 0.25, 0.4, 0.6),
+}
+"""By panel; methods of two strengths try every second one with each. Few images shown as they are ask for low ones."""
 QUICK = ("path", "DER++", "path, no labels", "DER, no labels")
 
 
@@ -59,7 +63,7 @@ def tried(stored: int, changed: bool) -> dict[str, dict[str, Candidate]]:
     """Return the candidates of a panel."""
     names = ("path", "DER++", "ER", "A-GEM") if changed else FAMILIES
     held = {n: FAMILIES[n] for n in names if stored == FEW or n not in STORELESS}
-    return candidates(held, RATES if stored == MANY or changed else LOW)
+    return candidates(held, RATES[stored, changed])
 
 
 def score(
