@@ -154,25 +154,6 @@ def mean_probabilities(members: Sequence[nn.Module], inputs: Any) -> Tensor:
     return total / len(members)
 
 
-def tempered(probabilities: Any, temperature: float) -> Tensor:
-    r"""Return probabilities at a temperature, :math:`p_c^{1/T} / \sum_k p_k^{1/T}` (Guo et al. 2017).
-
-    What is most probable stays so. T is chosen on images that nothing was trained on.
-
-    Args:
-        probabilities: ``[N, C]``.
-        temperature: T > 0; below 1 a network that is right more often than it says becomes surer.
-
-    Returns:
-        ``[N, C]``.
-
-    Raises:
-        ConfigError: The temperature is not positive.
-    """
-    positive("temperature", temperature)
-    return (torch.as_tensor(probabilities).log() / temperature).softmax(-1)
-
-
 def calibration_error(probabilities: Any, labels: Any, *, bins: int = 15) -> float:
     r"""Return the expected calibration error :math:`\sum_b \frac{n_b}{N} |acc_b - conf_b|` (Guo et al. 2017).
 
