@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -60,6 +60,39 @@ class Checkpoint(Protocol):
             InterruptedRunError: The computation was asked to stop; its state is saved.
         """
         ...
+
+
+class Checked(Checkpoint, Protocol):
+    """A place that passes over a state that is not whole; ``devnet.io.Checkpoints`` is one."""
+
+    def load(self, what: dict[str, Any], whole: Callable[[Saved], bool] = ...) -> Saved | None:
+        """Return the last state that was saved and is whole, or None.
+
+        Args:
+            what: Which computation asks; a state of another one is refused.
+            whole: Whether a state is one to go on from. A digest tells damage, not who wrote: compiled code must not
+                meet an index that it would not have made itself.
+        """
+        ...
+
+
+def alike(found: Arrays, fresh: Arrays) -> bool:
+    """Say whether arrays hold what those of a fresh state do: its names and more, their types, shapes, finite numbers."""
+    return all(
+        name in found
+        and found[name].dtype == array.dtype
+        and found[name].shape == array.shape
+        and bool(np.isfinite(found[name]).all())
+        for name, array in fresh.items()
+    )
+
+
+def counts(value: object, least: int, most: int) -> bool:
+    """Say whether a number, or all of an array, are whole and lie from ``least`` to ``most``."""
+    if isinstance(value, np.ndarray):
+        array = cast("npt.NDArray[Any]", value)
+        return array.dtype.kind == "i" and bool(((least <= array) & (array <= most)).all())
+    return type(value) is int and least <= value <= most
 
 
 def fingerprint(*parts: Any) -> str:

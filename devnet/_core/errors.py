@@ -8,9 +8,23 @@ from typing import Any
 
 
 class DevnetError(Exception):
-    """Base of all errors that devnet raises on purpose; its text is one clear line (or one line a problem)."""
+    """Base of all errors that devnet raises on purpose; its text is one clear line (or one line a problem).
+
+    Args:
+        text: The text; names and values in it may come from anybody's file, so it is made printable.
+    """
 
     exit_code: int = 1
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(printable(text))
+
+
+def printable(text: str) -> str:
+    """Return text with the characters written out that a terminal would obey; lines stay lines."""
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode("ascii") for c in text
+    )
 
 
 @dataclass(frozen=True)
@@ -22,7 +36,10 @@ class Problem:
     allowed: str
 
     def __str__(self) -> str:
-        text = repr(self.value)
+        try:
+            text = repr(self.value)
+        except (RecursionError, ValueError):  # lists too deep, numbers too long
+            text = f"a {type(self.value).__name__} too large to show"
         if len(text) > 80:
             text = text[:77] + "..."
         return f"{self.field}: {text} is not allowed; give {self.allowed}"

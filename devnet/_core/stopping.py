@@ -111,5 +111,5 @@ def _watch(reader: int, grace: float) -> None:
 def _leave() -> None:
     if sys.stderr.isatty():
         os.write(2, b"\x1b[?25h")  # a progress bar may have hidden the cursor
-    os.write(2, b"devnet: stopped; the last checkpoint is kept\n")
+    os.write(2, b"devnet: stopped; what had been saved is kept\n")
     os._exit(InterruptedRunError.exit_code)

@@ -106,7 +106,7 @@ class NumbaStepper(Stepper):
         layer.events += run_layer(
             below.first, below.cells, new.first, new.cells, layer.weights, scale, square, layer.c, layer.x, layer.a, layer.o, fired,
             stage.spread, _bands(stage.spread), stage.reach, _bands(stage.reach),
-            spec.min_active, stage.winners, stage.teachers, stage.eta, spec.c_plus, spec.tau_x, spec.threshold,
+            spec.min_active, stage.winners, stage.share, stage.teachers, stage.eta, spec.c_plus, spec.tau_x, spec.threshold,
             stage.recurrence, stage.rest, stage.h, spec.tau_a, spec.form == "spiking",
             spec.depression, spec.tau_minus, learn,
             out_first, out_cells, learner,

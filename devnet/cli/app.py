@@ -193,9 +193,12 @@ def stack(
         activity=activity,
     )
     save(found, out)
-    for number in range(2, len(found.layers) + 2):
+    for number, below in enumerate(found.spec.feeding, start=2):
         typer.echo(f"layer {number}: ", nl=False)
         tell(layer_statistics(found, number).numbers())
+        if below > 1:
+            typer.echo(f"layer {number} seen in layer 1: ", nl=False)
+            tell(layer_statistics(found, number, seen_in=1).numbers())
 
 
 @app.command()
@@ -240,15 +243,13 @@ def export(
     noun = load(grown)
     of_wiring = {"--data": images, "--hidden": hidden, "--train": train, "--seed": seed}
     idle = of_wiring if isinstance(noun, Stack) else {"--answer": answer}
-    if format == "nir":
-        idle |= {"--answer": answer}
     if given := [name for name, value in idle.items() if value is not None]:
         what = f"a {type(noun).__name__.lower()} to {format}"
         raise ConfigError(given[0], idle[given[0]], f"nothing: it does not apply to {what}")
     if isinstance(noun, Stack):
         from devnet.export import write_stack
 
-        lost = write_stack(noun, out, format, answer=answer or "sums")  # type: ignore[arg-type]
+        lost = write_stack(noun, out, format, answer=answer)  # type: ignore[arg-type]
         typer.echo(f"{out}: {noun} for {format}\nleft behind: " + "\n             ".join(lost))
         return
     if format != "torch":

@@ -47,3 +47,5 @@ def fip(
     if json is not None:
         write_json(json, found)
     typer.echo(table(found["rows"]))
+    for name, why in found["not_asked"].items():
+        typer.echo(f"{name}: not asked, {why}")

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from devnet._core import stopping
-from devnet.cli.options import Every, Images, Network, Out, Seed
+from devnet._core.errors import ConfigError
+from devnet.cli.options import Every, Network, Out, Seed
 from devnet.cli.targets import writable
 
 app = typer.Typer(
@@ -21,6 +22,15 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
+_SETS = "digits, mnist, fashion-mnist, cifar10, or an .npz file with x_train, y_train, x_test, y_test"
+Images = Annotated[str, typer.Option("--data", help=f"Labeled images: {_SETS}.")]
+Beside = Annotated[
+    bool,
+    typer.Option(
+        "--beside", help="Run the job's baselines too, at the same budget, and print one table of all."
+    ),
+]
+Rows = Annotated[Path | None, typer.Option("--json", help="File for the figures, a row a method.")]
 Given = Annotated[Path, typer.Argument(help="Network that `devnet export` wrote; with --factory, weights.")]
 Factory = Annotated[
     str | None,
@@ -28,6 +38,10 @@ Factory = Annotated[
         help="What the weights belong to: lenet-300-100, small-cnn, vgg-11, resnet-18, vit-small, mlp:784-100-10, or "
         "package.module:function of an installed package, whose code then runs: name only packages you trust."
     ),
+]
+Start = Annotated[
+    Path | None,
+    typer.Argument(help="As elsewhere; without it the network of --factory starts from fresh weights."),
 ]
 Kept = Annotated[
     Path | None,
@@ -56,12 +70,14 @@ def _walk(
     checkpoint: Kept = None,
     every: Every = 60.0,
     shard: Shard = False,
+    beside: Beside = False,
+    rows: Rows = None,
 ) -> None:
     """Check that the targets can be written, work in as many processes as there are, and say how it went.
 
     Args:
         work: What is done, with the module ``path_files`` and the job; says in a line how it went.
-        network: The network.
+        network: The network; None in ``continual``, for fresh weights.
         out: Where the path goes.
         images: Name of the image set.
         seed: Seed.
@@ -70,16 +86,27 @@ def _walk(
         checkpoint: Folder in which the walk is kept, or None.
         every: Seconds between two checkpoints.
         shard: Whether the weights are cut among the processes.
+        beside: Whether the baselines are run too.
+        rows: Where figures go, or None.
+
+    Raises:
+        ConfigError: Baselines beside a network that is cut among processes.
     """
     writable(out, network_out)
+    writable(rows, name="--json")
+    if shard and beside:
+        raise ConfigError("--beside", "with --shard", "one of both: baselines hold the whole network")
     with ExitStack() as stack:
         if checkpoint is not None:
             stack.enter_context(stopping.on_signals())
         from devnet.fip import leads, torchrun
         from devnet.study import path_files
 
-        stack.enter_context(torchrun(sharded=shard))
-        job = path_files.Job(network, out, images, factory, network_out, seed, checkpoint, every)
+        team = stack.enter_context(torchrun(sharded=shard))
+        job = path_files.Job(
+            network, out, images, factory, network_out, seed, checkpoint, every, beside, rows
+        )
+        stack.enter_context(job.alone(team))
         told = work(path_files, job)
         if leads():
             typer.echo(told)
@@ -90,9 +117,12 @@ def _command(work: Callable[..., str]) -> Callable[..., str]:
     without = {
         "connect": {"checkpoint", "every", "shard"},  # a curve is bent all at once
         "ensemble": {"checkpoint", "every", "shard"},  # so are its cycles
+        "continual": {"checkpoint", "every", "shard"},  # and its tasks
         "recover": {"shard"},  # a Gauss-Newton round needs the whole vector
     }.get(work.__name__, set())
     shared = [p for p in signature(_walk, eval_str=True).parameters.values() if p.name not in without][1:]
+    if work.__name__ == "continual":
+        shared[0] = shared[0].replace(annotation=Start, default=None)
     own = list(signature(work, eval_str=True).parameters.values())[2:]
 
     def command(**given: Any) -> None:
@@ -133,7 +163,7 @@ def recover(
 def learn(
     files: Any,
     job: Any,
-    past: Annotated[str, typer.Option(help="Image set that the network knows.")],
+    past: Annotated[str, typer.Option(help=f"Images that the network knows: {_SETS}.")],
     stored: Annotated[int, typer.Option(min=1, help="Images of it that are kept, without labels.")] = 200,
     offset: Annotated[int, typer.Option(min=0, help="Added to the new class numbers.")] = 0,
     steps: Annotated[int, typer.Option(min=1, help="Steps along the path.")] = 1000,
@@ -162,3 +192,38 @@ def ensemble(
 ) -> str:
     """Collect networks along a path, with labels, that do better together; --network is the last of them."""
     return files.ensemble_file(job, count=count, steps=steps)
+
+
+@_command
+def continual(
+    files: Any,
+    job: Any,
+    tasks: Annotated[
+        str, typer.Option(help="split: some classes a task; permuted: all, the pixels in ever other orders.")
+    ] = "split",
+    per_task: Annotated[int, typer.Option(min=1, help="Classes a task, where they are split.")] = 2,
+    count: Annotated[int, typer.Option(min=1, help="Tasks, where pixels are permuted.")] = 10,
+    stored: Annotated[int, typer.Option(min=1, help="Images that are kept of every task.")] = 20,
+    steps: Annotated[int, typer.Option(min=1, help="Steps a task.")] = 300,
+    batch: Annotated[int, typer.Option(min=1, help="New images a step, and as many stored ones.")] = 64,
+    method: Annotated[
+        str, typer.Option(help="ours, ours-no-labels, der++, der, er, a-gem, ewc, lwf, gpm or naive.")
+    ] = "ours",
+    rate: Annotated[
+        float | None, typer.Option(min=0, help="Learning rate of all methods; each has one of its own.")
+    ] = None,
+) -> str:
+    """Learn --data as a sequence of tasks, one after the other, and write the network after each."""
+    from devnet.study.continual_files import continual_file
+
+    return continual_file(
+        job,
+        kind=tasks,
+        per_task=per_task,
+        count=count,
+        stored=stored,
+        steps=steps,
+        batch=batch,
+        method=method,
+        rate=rate,
+    )

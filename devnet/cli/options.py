@@ -32,9 +32,10 @@ def model_of(name: str) -> Any:
 def save(noun: Any, out: Path) -> None:
     """Save what a verb returned, and say what it is."""
     from devnet import io
+    from devnet._core.errors import printable
 
     io.save(noun, out)
-    typer.echo(f"{out}: {noun}")
+    typer.echo(printable(f"{out}: {noun}"))
 
 
 def tell(numbers: dict[str, Any]) -> None:

@@ -33,7 +33,9 @@ def run(
     Ctrl-C, SIGTERM and SIGUSR1 keep the state and end with code 75.
     """
     from devnet._core import stopping
+    from devnet._core.lock import refuse_busy
 
+    refuse_busy(out)  # before anything heavy is loaded
     with stopping.on_signals():
         from devnet.study import run_model
 
@@ -55,10 +57,12 @@ def plan(
     Code 6, and how to make the run smaller, where this machine has not enough.
     """
     from devnet.study.calibrate import calibrated
-    from devnet.study.estimate import size
+    from devnet.study.estimate import checked, size
     from devnet.study.plan import Plan
 
-    found = calibrated(Plan.of(model, seed, data, workers))
+    run = Plan.of(model, seed, data, workers)
+    checked(run, out)  # what cannot fit is not tried
+    found = calibrated(run)
     typer.echo(f"{found.cells} cells, {found.units} units on the first sheet; {found.workers} at a time")
     typer.echo(f"{'':<10} {'processor':>11} {'memory':>10} {'disk':>10}")
     for name, needs in found.stages.items():
@@ -72,7 +76,9 @@ def plan(
 def resume(run: Run, workers: Workers = None, every: Every = 60.0) -> None:
     """Go on with a run that was stopped or killed; it ends as if it never had been. A finished run stays as it is."""
     from devnet._core import stopping
+    from devnet._core.lock import refuse_busy
 
+    refuse_busy(run)
     with stopping.on_signals():
         from devnet.study import resume_run
 
@@ -84,10 +90,15 @@ def resume(run: Run, workers: Workers = None, every: Every = 60.0) -> None:
 def _show(summary: dict[str, Any], out: Path, start: float) -> None:
     from rich.console import Console
 
+    from devnet._core.errors import CorruptFileError
     from devnet.study import tables
 
+    try:
+        shown = tables(summary)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CorruptFileError(f"{out / 'summary.json'}: not the numbers of a run ({error!r:.80})") from None
     seconds = time.perf_counter() - start  # of this call; the summary has those of every stage, kept ones too
-    Console().print(tables(summary))
+    Console().print(shown)
     typer.echo(f"\n{seconds:.0f} s\nreport: {out / 'report.html'}\nnumbers: {out / 'summary.json'}")
 
 
@@ -96,13 +107,14 @@ def runs(
     folder: Annotated[Path, typer.Argument(help="Where to look; folders in folders too.")] = Path("runs"),
 ) -> None:
     """List runs: model, key, state, how far they are, size, last change."""
+    from devnet._core.errors import printable
     from devnet.study.listing import listed
 
     found = listed(folder)
     for one in found:
         typer.echo(
-            f"{one.path!s:<32} {one.model:<36} {one.state:<11} {one.percent:>3} %  {one.size / 1e6:>8.1f} MB  "
-            f"{one.changed:%Y-%m-%d %H:%M}  {one.stage}"
+            f"{printable(str(one.path)):<32} {one.model:<36} {one.state:<11} {one.percent:>3} %  "
+            f"{one.size / 1e6:>8.1f} MB  {one.changed:%Y-%m-%d %H:%M}  {one.stage}"
         )
     if not found:
         typer.echo(f"{folder}: no runs")

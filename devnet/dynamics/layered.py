@@ -1,11 +1,11 @@
 """The law of a layer of a stack: it relays the bump of the layer below as one of its own, and learns from it.
 
 A cell below is in A, of size n, for ``psp`` steps from its spike on. At a step, the layer is open if n is at least
-``min_active``. Then, with p_i = 1/n for i in A and W of shape (n_pre, M), each unit's weights summing to 1::
+``min_active`` and some unit has a synapse from A. Then, with p_i = 1/n for i in A and W of shape (n_pre, M), each unit's weights summing to 1::
 
     y_j = sum_i W_ij p_i                      drive; dividing by n is feed-forward inhibition
     z_j = y_j / |W_j|                         matched filter
-    z  <- (z - mean z) / (max z - mean z)     gain control over the layer
+    z  <- (z - mean z) / (max z - mean z)     gain control over the layer; u = 1 where all are alike
     u   = H_s z;  u <- u / max u - c          gap junctions smooth the drive; H_s = exp(-d^2 / 2 s^2) up to 3 s
     x  += (u + own - x) / tau_x               own = recurrence (H_reach f) / rest - a
     f_j = 1 for the k largest x above the threshold; g_j = 1 for the k_t <= k largest of these, the teachers
@@ -25,6 +25,9 @@ In the spiking form, after M20's units (``adaptive_leaky``), a unit is set back 
     x  += (u + recurrence - x) / tau_x         a is no part of it
     f_j = 1 for the k largest x - a above the threshold; then x_j = 0
     g_j = 1 for those that fire among the k_t with the largest u; they fire in turn, and the rim would teach too
+
+With ``competition = "soft"`` the number that fires is not k: all fire whose activation, x or x - a, is above both the
+threshold and ``share`` times the largest. No more teach than before, and recurrence is still measured by a bump of k.
 
 Closed, u = 0 and nothing is learned. Rows of H_s at the rim are not normalized: its units would win always. Fewer
 teach than fire, as learning takes a stronger depolarization than a spike does: a bump of k units never lies with its
@@ -132,7 +135,8 @@ class Stage:
         spread: (M, M), H_s.
         reach: (M, M), H_reach.
         rest: What a whole bump of k units sends to its own middle through H_reach.
-        winners: k.
+        winners: Most that fire: k, or all units of soft competition.
+        share: Of the largest activation, above which a unit fires; 0 where the k largest do.
         teachers: k_t.
         eta: Rate of learning.
         recurrence: Its weight; grows in the second half of maturation, as adaptation does.
@@ -143,6 +147,7 @@ class Stage:
     reach: Float[np.ndarray, "M M"]
     rest: float
     winners: int
+    share: float
     teachers: int
     eta: float
     recurrence: float
@@ -164,13 +169,15 @@ class Stage:
         units, maturity = len(distance), int(maturity * STAGES) / STAGES
         late = max(0.0, 2.0 * maturity - 1.0)
         width = _between(spec.width, min(1.0, maturity / SETTLED)) * side
-        teachers, winners = (min(units, max(2, round(share * units))) for share in spec.winners)
+        teachers, winners = (min(units, max(spec.fewest, round(share * units))) for share in spec.winners)
+        soft = spec.competition == "soft"
         reach = bell(distance, spec.reach)
         return cls(
             spread=bell(distance, max(width, spec.least_width)),
             reach=reach,
             rest=float(np.sort(reach, axis=1)[:, -winners:].sum(axis=1).max()),
-            winners=winners,
+            winners=units if soft else winners,
+            share=spec.share if soft else 0.0,
             teachers=min(teachers, winners),
             eta=_between(spec.eta, maturity),
             recurrence=spec.recurrence * late,
@@ -237,9 +244,9 @@ def layer_step(
         layer.weights[firing if fresh is None else fresh] *= 1.0 - stage.eta * spec.depression * layer.o
         layer.weights /= layer.weights.sum(axis=0)
     drive = np.zeros(units)
-    is_open = len(firing) >= spec.min_active
+    y = layer.weights[firing].sum(axis=0) / max(1, len(firing))
+    is_open = len(firing) >= spec.min_active and bool(y.any())
     if is_open:
-        y = layer.weights[firing].sum(axis=0) / len(firing)
         length = np.sqrt((layer.weights**2).sum(axis=0))
         z = y / np.where(length > 0, length, 1.0)
         above = z.max() - z.mean()
@@ -272,7 +279,8 @@ def _fire(
     """Let units integrate and fire, in place; return those that teach, the first one first."""
     layer.x += (drive - layer.x) / spec.tau_x
     spiking = spec.form == "spiking"
-    best = strongest(layer.x - layer.a if spiking else layer.x, stage.winners, spec.threshold)
+    active = layer.x - layer.a if spiking else layer.x
+    best = strongest(active, stage.winners, max(spec.threshold, stage.share * active.max()))
     layer.fired[:] = False
     layer.fired[best] = True
     layer.a += stage.h * layer.fired - layer.a / spec.tau_a

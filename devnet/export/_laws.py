@@ -15,18 +15,21 @@ from devnet.sheet import Stack
 class LayerLaw:
     """A layer that learns no more, at its maturity.
 
-    For a frame s of zeros and ones in which enough cells fire, and which stays long enough for x to settle,
+    For a frame s of zeros and ones in which enough cells fire, some with a synapse, and which stays long enough for x to
+    settle,
 
         z = s W / (sum s) / |W_j|;   z <- (z - mean z) / (max z - mean z);   u = H z;   u <- u / max u - c,
 
-    and the k units of the largest u fire if it is above the threshold: ``dynamics.layered`` without its own wave.
+    and the k units of the largest u fire if it is above the threshold, of ties the lowest, or with soft competition all above
+    the threshold and a share of the largest u: ``dynamics.layered`` without its own wave.
 
     Attributes:
         weights: (n, M), W; each unit's sum to 1.
         length: (M,), |W_j|; 1 for a unit without synapses.
         spread: (M, M), H.
         c: (M,), conscience.
-        winners: k.
+        winners: k; of soft competition all units.
+        share: Of the largest u, above which a unit fires; 0 where the k largest do.
         threshold: A unit fires above it.
         min_active: Cells that must fire below.
         tau_x: Steps in which a unit integrates.
@@ -37,6 +40,7 @@ class LayerLaw:
     spread: Float[np.ndarray, "M M"]
     c: Float[np.ndarray, " M"]
     winners: int
+    share: float
     threshold: float
     min_active: int
     tau_x: float
@@ -56,6 +60,7 @@ def laws_of(stack: Stack) -> list[LayerLaw]:
                 spread=stage.spread,
                 c=layer.c,
                 winners=stage.winners,
+                share=stage.share,
                 threshold=layer.spec.threshold,
                 min_active=layer.spec.min_active,
                 tau_x=layer.spec.tau_x,

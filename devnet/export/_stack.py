@@ -68,7 +68,8 @@ class RelayLayer(nn.Module):
     def __init__(self, law: LayerLaw, synapses: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
         self.synapses = synapses
-        self.min_active, self.winners, self.threshold = law.min_active, law.winners, law.threshold
+        self.min_active, self.winners = law.min_active, law.winners
+        self.threshold, self.share = law.threshold, law.share
         for name in ("length", "spread", "c"):
             self.register_buffer(name, torch.tensor(getattr(law, name), dtype=dtype))
 
@@ -80,8 +81,10 @@ class RelayLayer(nn.Module):
         above = z.amax(dim=1, keepdim=True) - mean
         u = torch.where(above > 0, (z - mean) / torch.where(above > 0, above, 1) @ self.spread.T, 1)
         u = u / u.amax(dim=1, keepdim=True) - self.c
-        least = u.topk(self.winners, dim=1).values[:, -1:]
-        return ((u >= least) & (u > self.threshold) & (count >= self.min_active)).to(x.dtype)
+        best = u.argsort(dim=1, descending=True, stable=True)[:, : self.winners]  # ties go to the lowest
+        bar = (self.share * u.amax(dim=1, keepdim=True)).clamp(min=self.threshold)
+        fires = torch.zeros_like(u).scatter(1, best, 1) * (u > bar)
+        return fires * ((count >= self.min_active) & (z.amax(dim=1, keepdim=True) > 0))
 
 
 @final

@@ -24,15 +24,13 @@ _ALWAYS = (
     "learning, homeostasis and maturation: weights are as they are",
     "a layer's own wave: recurrence and adaptation; of spiking units, set-back and rising thresholds",
     "the gate on spread: frames of two bumps are taken as they come",
+    "the hold of input: a layer with psp above 1 is driven by the frame at hand alone, not by spikes of the steps before",
 )
-_SUMS = ("gain control, gap junctions, conscience and winners: units answer with their weighted sum",)
+_SUMS = "the gate min_active, division by the number of active cells, gain control, gap junctions, conscience and winners"
 LOST: dict[str, tuple[str, ...]] = {
-    "sums": (*_ALWAYS, *_SUMS),
+    "sums": (*_ALWAYS, f"{_SUMS}: units answer with their weighted sum"),
     "relay": (*_ALWAYS, "integration over steps: the answer is the one into which a constant input settles"),
-    "spiking": (
-        *_ALWAYS,
-        "gain control, gap junctions, conscience and winners: any number of units may fire",
-    ),
+    "spiking": (*_ALWAYS, f"{_SUMS}: any number of units may fire"),
 }
 """What an answer leaves behind: of ``stack_to_torch`` and ``to_onnx`` sums and relay; of ``to_snntorch`` and ``to_nir``
 spiking."""
@@ -201,7 +199,8 @@ def _relay(
     share = node("Div", f"{name}.sums", node("Max", count, one, out="some"), out="share")
     z = node("Div", share, constant("length", law.length), out="z")
     mean = node("ReduceMean", z, out="mean", axes=[1], keepdims=1)
-    above = node("Sub", node("ReduceMax", z, out="max_z", axes=[1], keepdims=1), mean, out="above")
+    top = node("ReduceMax", z, out="max_z", axes=[1], keepdims=1)
+    above = node("Sub", top, mean, out="above")
     uneven = node("Greater", above, zero, out="uneven")
     gain = node(
         "Div",
@@ -213,16 +212,22 @@ def _relay(
     u = node("Where", uneven, smooth, one, out="drive")
     u = node("Div", u, node("ReduceMax", u, out="max_u", axes=[1], keepdims=1), out="scaled")
     u = node("Sub", u, constant("c", law.c), out="u")
-    best = [f"{name}.best", f"{name}.best_at"]
+    best = [f"{name}.best", f"{name}.best_at"]  # of ties the lowest, by TopK's definition
     nodes.append(onnx.helper.make_node("TopK", [u, constant("k", [law.winners], np.int64)], best, axis=1))
-    least = node("ReduceMin", best[0], out="least", axes=[1], keepdims=1)
-    wins = node("GreaterOrEqual", u, least, out="wins")
-    fires = node(
-        "And", wins, node("Greater", u, constant("threshold", law.threshold), out="over"), out="both"
-    )
-    enough = node("GreaterOrEqual", count, constant("min_active", law.min_active), out="open")
-    fires = node("And", fires, enough, out="fires")
-    nodes.append(onnx.helper.make_node("Cast", [fires], [name], to=onnx.TensorProto.FLOAT))
+
+    def both(first: str, second: str, out: str) -> str:
+        return node("And", first, second, out=out)
+
+    enough = node("GreaterOrEqual", count, constant("min_active", law.min_active), out="enough")
+    driven = node("Greater", top, zero, out="driven")
+    most = node("ReduceMax", u, out="max_drive", axes=[1], keepdims=1)
+    part = node("Mul", most, constant("part", law.share), out="of_most")
+    bar = node("Max", part, constant("threshold", law.threshold), out="bar")
+    over = node("Greater", best[0], bar, out="over")
+    fires = both(over, both(enough, driven, "open"), "fires")
+    ones = node("Cast", fires, out="ones", to=onnx.TensorProto.FLOAT)
+    silent = node("ConstantOfShape", node("Shape", u, out="shape"), out="silent")
+    nodes.append(onnx.helper.make_node("ScatterElements", [silent, best[1], ones], [name], axis=1))
 
 
 def _checked(answer: str) -> str:
@@ -236,7 +241,7 @@ def write_stack(
     path: str | Path,
     format: str,  # noqa: A002  # as users say it
     *,
-    answer: Answer = "sums",
+    answer: Answer | None = None,
 ) -> tuple[str, ...]:
     """Write a stack as a file of another program.
 
@@ -244,16 +249,19 @@ def write_stack(
         stack: The stack.
         path: Where.
         format: ``"torch"``: the ``state_dict`` of ``stack_to_torch`` as safetensors; ``"onnx"``; or ``"nir"`` (HDF5).
-        answer: Of torch and ONNX: ``"sums"`` or ``"relay"``.
+        answer: Of torch and ONNX: ``"sums"``, which None means, or ``"relay"``; of NIR, whose units spike, none.
 
     Returns:
         What is left behind.
 
     Raises:
-        ConfigError: Another format or answer.
+        ConfigError: Another format or answer, or an answer of NIR.
         MissingDependencyError: The format's package is not installed.
         StorageError: It could not be written.
     """
+    if format == "nir" and answer is not None:
+        raise ConfigError("answer", answer, "nothing: it does not apply to nir, whose units spike")
+    answer = answer or "sums"
     if format == "torch":
         from safetensors.torch import save
 

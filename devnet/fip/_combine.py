@@ -20,9 +20,10 @@ from devnet.fip._walk import Walk
 @final
 @dataclass(frozen=True, init=False)
 class Sum(Objective):
-    r"""Several objectives at once: :math:`\sum_j a_j O_j`; all their constraints hold.
+    r"""Several objectives at once: :math:`\sum_j a_j O_j`; what they cut stays cut.
 
-    Every part keeps a memory and a mask of its own; a weight may differ from zero where all masks let it.
+    Every part keeps a memory and a mask of its own; a weight may differ from zero where all masks let it. Proximal maps
+    are applied one after the other, and what a part has cut for good is set to zero after the last of them.
 
     Args:
         *parts: The objectives.
@@ -68,6 +69,7 @@ class Sum(Objective):
         """Prepare the walk for every part."""
         for part in self._each(walk):
             part.begin(walk)
+        self.hold(walk)
 
     def update(self, walk: Walk) -> None:
         """Renew what the parts renew."""
@@ -84,14 +86,21 @@ class Sum(Objective):
         return total, gradient
 
     def constrain(self, walk: Walk) -> None:
-        """Apply the proximal maps one after the other."""
+        """Apply the proximal maps one after the other; cuts hold in the end."""
         for part in self._each(walk):
             part.constrain(walk)
+        self.hold(walk)
+
+    def hold(self, walk: Walk) -> None:
+        """Set to zero what any part has cut for good."""
+        for part in self._each(walk):
+            part.hold(walk)
 
     def finish(self, walk: Walk) -> None:
         """Make every constraint hold exactly."""
         for part in self._each(walk):
             part.finish(walk)
+        self.hold(walk)
 
 
 @contextmanager

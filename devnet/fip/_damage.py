@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -15,14 +14,11 @@ from torch import Tensor, nn
 
 from devnet._core.checks import positive, within
 from devnet._core.errors import ConfigError
-from devnet._core.random import as_key
-from devnet.fip._layout import Layout
+from devnet._core.random import Stream, as_key
+from devnet.fip._layout import CONVOLUTIONS, LAYERS, Layout, copied, joined, share
+from devnet.fip._network import BATCH_NORMS
 from devnet.fip._objective import Objective, off_mask_energy
 from devnet.fip._walk import Walk
-
-_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_LAYERS = (nn.Linear, *_CONVOLUTIONS)
-_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 @final
@@ -53,6 +49,8 @@ class Damage(Objective):
                 array = np.array(given)
                 if array.dtype != kind:
                     raise ConfigError(f"damage.{name}", f"array of {array.dtype}", words)
+                if not np.isfinite(array).all():
+                    raise ConfigError(f"damage.{name}", "noise with NaN or infinity", "finite numbers")
                 array.flags.writeable = False
                 frozen[name] = array
             object.__setattr__(self, what, MappingProxyType(frozen))
@@ -63,15 +61,17 @@ class Damage(Objective):
     ) -> Damage:
         """Cut a share of the hidden units (output channels, in a convolution) of each layer, drawn at random.
 
-        A cut unit loses its incoming weights and its bias, which silences it wherever the activation is 0 at 0
-        (ReLU, tanh, GELU); in the next layer of a plain chain its outgoing weights are cut too.
+        A cut unit loses its incoming weights and its bias, and scale and shift of a batch normalization that comes
+        right after the layer, which silences it wherever the activation is 0 at 0 (ReLU, tanh, GELU); in the next layer
+        of a plain chain its outgoing weights are cut too.
 
         Args:
             module: The undamaged network.
-            fraction: Share of the units of each layer, 0 <= fraction < 1; rounded to whole units.
+            fraction: Share of the units of each layer, 0 <= fraction < 1; rounded to whole units, of which a layer
+                keeps at least one.
             rng: Seed, generator or key.
             layers: Names of the linear or convolutional layers to damage; None means all but the last one.
-                Layers whose weights require no gradient are passed over.
+                Layers whose weights require no gradient, or are computed from other parameters, are passed over.
 
         Returns:
             The damage.
@@ -80,7 +80,7 @@ class Damage(Objective):
             ConfigError: Bad share, unknown layer, or a module without a hidden layer.
         """
         within("fraction", fraction, 0.0, 1.0)
-        found = {n: m for n, m in module.named_modules() if isinstance(m, _LAYERS) and m.weight.requires_grad}
+        found = {n: m for n, m in module.named_modules() if isinstance(m, LAYERS) and _moves(m)}
         names = list(found)
         hit = names[:-1] if layers is None else list(layers)
         unknown = [n for n in hit if n not in found]
@@ -91,15 +91,10 @@ class Damage(Objective):
         for number, name in enumerate(names):
             if name not in hit:
                 continue
-            layer = found[name]
-            units = layer.weight.shape[0]
-            alive = np.ones(units, dtype=np.bool_)
-            alive[stream.permutation(number, units)[: round(fraction * units)]] = False
-            _cut(intact, f"{name}.weight", layer.weight, alive, axis=0)
-            if layer.bias is not None:
-                _cut(intact, f"{name}.bias", layer.bias, alive, axis=0)
+            alive = _alive(stream, number, len(found[name].weight), fraction)
+            _silence(intact, module, name, alive)
             following = found[names[number + 1]] if number + 1 < len(names) else None
-            if following is not None and following.weight.shape[1] == units:
+            if following is not None and following.weight.shape[1] == len(alive):
                 _cut(intact, f"{names[number + 1]}.weight", following.weight, alive, axis=1)
         return Damage(intact)
 
@@ -109,7 +104,8 @@ class Damage(Objective):
 
         Args:
             module: The undamaged network.
-            fraction: Share of the entries of each parameter, 0 <= fraction < 1; rounded to whole entries.
+            fraction: Share of the entries of each parameter, 0 <= fraction < 1; rounded to whole entries, of which a
+                parameter keeps at least one.
             rng: Seed, generator or key.
 
         Returns:
@@ -123,8 +119,7 @@ class Damage(Objective):
         intact = {}
         for number, (name, parameter) in enumerate(module.named_parameters()):
             if parameter.ndim >= 2:
-                alive = np.ones(parameter.numel(), dtype=np.bool_)
-                alive[stream.permutation(number, alive.size)[: round(fraction * alive.size)]] = False
+                alive = _alive(stream, number, parameter.numel(), fraction)
                 intact[name] = alive.reshape(parameter.shape)
         return Damage(intact)
 
@@ -139,7 +134,8 @@ class Damage(Objective):
 
         Args:
             module: The undamaged network.
-            fraction: Share of the channels of each convolution, 0 <= fraction < 1; rounded to whole channels.
+            fraction: Share of the channels of each convolution, 0 <= fraction < 1; rounded to whole channels, of
+                which a convolution keeps at least one.
             rng: Seed, generator or key.
             layers: Names of the convolutions to damage; None means all whose kernels require a gradient.
 
@@ -151,7 +147,7 @@ class Damage(Objective):
         """
         within("fraction", fraction, 0.0, 1.0)
         modules = list(module.named_modules())
-        known = [n for n, m in modules if isinstance(m, _CONVOLUTIONS) and m.weight.requires_grad]
+        known = [n for n, m in modules if isinstance(m, CONVOLUTIONS) and _moves(m)]
         hit = known if layers is None else list(layers)
         unknown = [n for n in hit if n not in known]
         if unknown or not hit:
@@ -161,14 +157,8 @@ class Damage(Objective):
         for number, (name, layer) in enumerate(modules):
             if name not in hit:
                 continue
-            weight = layer.get_parameter("weight")
-            alive = np.ones(len(weight), dtype=np.bool_)
-            alive[stream.permutation(number, len(alive))[: round(fraction * len(alive))]] = False
-            following = modules[number + 1 : number + 2]
-            norms = [(n, m) for n, m in following if isinstance(m, _NORMS) and m.num_features == len(alive)]
-            for owner, part in [(name, layer), *norms]:
-                for kind, parameter in part.named_parameters(recurse=False):
-                    _cut(intact, f"{owner}.{kind}", parameter, alive, axis=0)
+            alive = _alive(stream, number, len(layer.get_parameter("weight")), fraction)
+            _silence(intact, module, name, alive)
         return Damage(intact)
 
     @staticmethod
@@ -207,7 +197,7 @@ class Damage(Objective):
         Raises:
             ConfigError: The damage does not fit the module.
         """
-        damaged = copy.deepcopy(module)
+        damaged = copied(module)
         parameters = dict(damaged.named_parameters())
         self._check({n: tuple(p.shape) for n, p in parameters.items()}, "the module's parameters")
         with torch.no_grad():
@@ -262,8 +252,39 @@ class Damage(Objective):
 
     def constrain(self, walk: Walk) -> None:
         """Hold the cut weights at zero."""
+        self.hold(walk)
+
+    def hold(self, walk: Walk) -> None:
+        """Set the cut weights to zero."""
         if "kept" in walk.scratch:
             walk.weights.mul_(walk.scratch["kept"])
+
+
+def _moves(layer: nn.Module) -> bool:
+    """Return whether a layer's weight is a parameter of its own that requires a gradient."""
+    weight = dict(layer.named_parameters(recurse=False)).get("weight")
+    return weight is not None and weight.requires_grad
+
+
+def _alive(stream: Stream, number: int, count: int, fraction: float) -> npt.NDArray[np.bool_]:
+    """Draw which of some things are left."""
+    alive = np.ones(count, dtype=np.bool_)
+    alive[stream.permutation(number, count)[: share(fraction, count)]] = False
+    return alive
+
+
+def _silence(intact: dict[str, Any], module: nn.Module, name: str, alive: npt.NDArray[np.bool_]) -> None:
+    """Mark units of a layer as cut, and scale and shift of a batch normalization that comes right after it."""
+    modules = list(module.named_modules())
+    place = [n for n, _ in modules].index(name)
+    norms = [
+        (n, m)
+        for n, m in modules[place + 1 : place + 2]
+        if isinstance(m, BATCH_NORMS) and m.num_features == len(alive)
+    ]
+    for owner, part in [modules[place], *norms]:
+        for kind, parameter in part.named_parameters(recurse=False):
+            _cut(intact, joined(owner, kind), parameter, alive, axis=0)
 
 
 def _cut(

@@ -19,26 +19,31 @@ class Inputs:
     Args:
         placed: Positional arguments of the module.
         named: Its keyword arguments.
+
+    Attributes:
+        placed: As above.
+        named: As above.
+        tensors: All of them.
     """
 
     def __init__(self, placed: Sequence[Tensor], named: Mapping[str, Tensor] | None = None) -> None:
         self.placed = tuple(placed)
         self.named = dict(named or {})
-        self._all = (*self.placed, *self.named.values())
+        self.tensors = (*self.placed, *self.named.values())
 
     def __len__(self) -> int:
         """Number of examples."""
-        return len(self._all[0])
+        return len(self.tensors[0])
 
     @property
     def shape(self) -> tuple[Any, ...]:
         """Number of examples, then the shape of an example of every tensor."""
-        return (len(self), *(tuple(t.shape[1:]) for t in self._all))
+        return (len(self), *(tuple(t.shape[1:]) for t in self.tensors))
 
     @property
     def device(self) -> torch.device:
         """Where the tensors lie."""
-        return self._all[0].device
+        return self.tensors[0].device
 
     def __getitem__(self, rows: slice) -> Inputs:
         """Return a run of examples."""
@@ -55,8 +60,10 @@ Batch: TypeAlias = Tensor | Inputs
 
 
 def arguments(inputs: Batch) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
-    """Return the positional and keyword arguments of a module."""
-    return (inputs.placed, inputs.named) if isinstance(inputs, Inputs) else ((inputs,), {})
+    """Return the positional and keyword arguments of a module: copies, since it may work in place on them."""
+    if isinstance(inputs, Inputs):
+        return tuple(t.clone() for t in inputs.placed), {n: t.clone() for n, t in inputs.named.items()}
+    return (inputs.clone(),), {}
 
 
 def call(module: nn.Module, inputs: Batch) -> Any:
@@ -88,7 +95,7 @@ def as_inputs(field: str, inputs: Any, like: Tensor) -> Batch:
     else:
         placed = [_tensor(f"{field}[{i}]", t, like) for i, t in enumerate(inputs)]
         several = Inputs(placed) if placed else None
-    counts = [] if several is None else [len(t) for t in (*several.placed, *several.named.values())]
+    counts = [] if several is None else [len(t) for t in several.tensors]
     if several is None or len(set(counts)) > 1:
         raise ConfigError(field, counts, "tensors with the same number of examples, at least one")
     return several
@@ -97,7 +104,10 @@ def as_inputs(field: str, inputs: Any, like: Tensor) -> Batch:
 def _tensor(field: str, inputs: Any, like: Tensor) -> Tensor:
     """Check one tensor of inputs and bring it to the network's device and type."""
     if isinstance(inputs, np.ndarray):
-        inputs = torch.from_numpy(np.array(inputs))
+        try:
+            inputs = torch.from_numpy(np.array(inputs))
+        except TypeError as error:
+            raise ConfigError(field, f"array of {inputs.dtype}", "an array of numbers") from error
     if not isinstance(inputs, Tensor) or inputs.ndim < 1 or len(inputs) == 0:
         held = tuple(inputs.shape) if isinstance(inputs, Tensor) else type(inputs).__name__
         raise ConfigError(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from typing import Any, final
 
 import numpy as np
 import torch
 
 from devnet._core.checkpoint import Checkpoint, fingerprint
+from devnet.fip._identity import told
 from devnet.fip._path import as_delta
 from devnet.fip._problem import Problem
 from devnet.fip._state import WalkState
@@ -37,7 +37,7 @@ class Keeper:
 
     def restore(self) -> int | None:
         """Take the walk to where it was saved; return the rejected steps in a row, or None where nothing was."""
-        if self._place is None or (saved := self._place.load(self._identity())) is None:
+        if self._place is None or (saved := self._place.load(identity(self._walk, self._problem))) is None:
             return None
         for segment in saved.segments:
             for name, column in self._rows.items():
@@ -63,38 +63,32 @@ class Keeper:
         )
         self._written = len(self._rows["steps"])
 
-    def _identity(self) -> dict[str, Any]:
-        problem, walk = self._problem, self._walk
-        shard, start = walk.network.layout.shard, as_delta(walk.start)
-        if shard is not None:  # the same whatever the number of processes
-            start = shard.sums(walk.start).cpu().numpy()
-        kept = {field.name: _told(getattr(problem, field.name)) for field in fields(problem)}
-        return {
-            "verb": "traverse",
-            "key": str(walk.key.value),
-            "start": fingerprint(start),
-            "steps": walk.steps,
-            "problem": kept | {"inputs": _told(walk.reference.inputs), "stop": None},  # it may stop elsewhere
-        }
+
+def identity(walk: Walk, problem: Problem) -> dict[str, Any]:
+    """Return what tells a walk from another one, in plain data.
+
+    Args:
+        walk: The walk, at any step.
+        problem: Its problem.
+
+    Returns:
+        Its parts by name; when the walk stops is not among them.
+    """
+    shard, start = walk.network.layout.shard, as_delta(walk.start)
+    if shard is not None:  # the same whatever the number of processes
+        start = shard.sums(walk.start).cpu().numpy()
+    kept = {field.name: told(getattr(problem, field.name)) for field in fields(problem)}
+    return {
+        "verb": "traverse",
+        "key": str(walk.key.value),
+        "start": fingerprint(start),
+        "steps": walk.steps,
+        "problem": kept | {"inputs": told(walk.reference.inputs), "stop": None},  # it may stop elsewhere
+    }
 
 
-def _told(value: Any) -> Any:
-    """Return what tells a part of a problem from another one, in plain data: of arrays a digest, of functions the name."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, torch.Tensor):
-        flat = value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
-        return fingerprint([str(value.dtype), list(value.shape)], flat)
-    if isinstance(value, np.ndarray | np.generic):
-        return fingerprint(np.asarray(value))
-    if is_dataclass(value) and not isinstance(value, type):
-        return [type(value).__name__, {f.name: _told(getattr(value, f.name)) for f in fields(value)}]
-    if isinstance(value, Mapping):
-        return {str(name): _told(part) for name, part in value.items()}
-    if isinstance(value, Sequence):
-        return [_told(part) for part in value]
-    if isinstance(value, torch.nn.Module):
-        return _told(value.state_dict())
-    return (
-        str(value) if isinstance(value, torch.dtype) else getattr(value, "__qualname__", type(value).__name__)
-    )
+def digests(walk: Walk, problem: Problem) -> dict[str, str]:
+    """Return a digest of each part of a walk's identity, by the field of the problem that a reader would look at."""
+    parts = identity(walk, problem)
+    fields_of_problem = parts.pop("problem")
+    return {name: fingerprint(part) for name, part in (parts | fields_of_problem).items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,9 +11,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from devnet._core.errors import ConfigError
 from devnet.fip._shard import Shard
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+LAYERS = (nn.Linear, *CONVOLUTIONS)
+"""Modules whose weight has a row for each unit, and whose bias an entry."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,7 @@ class Layout:
         names: Qualified parameter names, as in ``module.named_parameters()``.
         shapes: Shape of each.
         counted: Which of them count as weights when sparsity is measured or asked for.
+        layers: Names of the linear and convolutional layers of the module, in its order.
         shard: Which entries of the flat vector this process holds, where it is cut among several; None means all.
             Vectors that the methods below take or return are of these entries.
     """
@@ -30,6 +37,7 @@ class Layout:
     names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
     counted: tuple[bool, ...]
+    layers: tuple[str, ...] = field(default=(), compare=False)
     shard: Shard | None = field(default=None, compare=False)
 
     @property
@@ -90,7 +98,16 @@ class Layout:
 
     def count(self, flags: Tensor) -> int:
         """Return how many entries of a flat bool vector are True."""
-        return int(flags.sum()) if self.shard is None else self.shard.count(flags)
+        return int(self.total(flags))
+
+    def total(self, flags: Tensor) -> Tensor | int:
+        """Return the same without waiting for the device, where it need not."""
+        return flags.count_nonzero() if self.shard is None else self.shard.count(flags)
+
+    def ranks(self, flags: Tensor) -> Tensor:
+        """Return, for each entry of a flat bool vector, how many are True up to it, itself included."""
+        here = flags.cumsum(0)
+        return here if self.shard is None else here + self.shard.before(flags)
 
     def metadata(self) -> dict[str, Any]:
         """Return the layout as plain JSON types."""
@@ -99,6 +116,44 @@ class Layout:
             "shapes": [list(s) for s in self.shapes],
             "counted": list(self.counted),
         }
+
+
+def joined(layer: str, kind: str) -> str:
+    """Return the name of a layer's parameter; the module itself may be the layer."""
+    return f"{layer}.{kind}" if layer else kind
+
+
+def share(fraction: float, count: int) -> int:
+    """Return a share of some things, rounded to whole ones; of several things one is always left."""
+    return min(round(fraction * count), max(0, count - 1))
+
+
+def copied(module: nn.Module) -> nn.Module:
+    """Return a deep copy of a module.
+
+    Args:
+        module: The module.
+
+    Returns:
+        The copy.
+
+    Raises:
+        ConfigError: It holds a tensor that cannot be copied.
+        RuntimeError: It fails otherwise.
+    """
+    try:
+        return copy.deepcopy(module)
+    except RuntimeError as error:
+        if "deepcopy" not in str(error):
+            raise
+        fix = (
+            "a module that copy.deepcopy takes; make what torch.nn.utils.weight_norm, spectral_norm or prune computes "
+            "a plain parameter (remove_weight_norm, remove_spectral_norm, prune.remove), or use "
+            "torch.nn.utils.parametrizations"
+        )
+        raise ConfigError(
+            "module", f"{type(module).__name__} with a tensor that autograd made", fix
+        ) from error
 
 
 def _chosen(field: str, given: Iterable[str], known: Sequence[str]) -> set[str]:
@@ -127,9 +182,14 @@ def layout_of(
         The layout, in the order of ``module.named_parameters()``.
 
     Raises:
-        ConfigError: An unknown name, no moving parameter at all, or moving parameters of mixed type or device.
+        ConfigError: A lazy module that has no shapes yet, an unknown name, no moving parameter at all, or moving parameters of mixed type or device.
     """
     everything = dict(module.named_parameters())
+    lazy = [n for n, t in (*everything.items(), *module.named_buffers()) if is_lazy(t)]
+    if lazy:
+        raise ConfigError(
+            "module", f"{lazy[0]} without a shape", "a module that was called once before, on an example"
+        )
     if parameters is None:
         moving = {n for n, p in everything.items() if p.requires_grad}
     else:
@@ -148,4 +208,5 @@ def layout_of(
     else:
         weights = _chosen("counted", counted, names)
     shapes = tuple(tuple(everything[n].shape) for n in names)
-    return Layout(names, shapes, tuple(n in weights for n in names))
+    layers = tuple(n for n, m in module.named_modules() if isinstance(m, LAYERS))
+    return Layout(names, shapes, tuple(n in weights for n in names), layers)

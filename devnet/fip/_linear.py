@@ -5,14 +5,13 @@ from __future__ import annotations
 import warnings
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from devnet.fip._inputs import Batch
+from devnet.fip._layout import CONVOLUTIONS
 from devnet.fip._network import Network, seeded
-
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 class Linearization:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from devnet._core.checks import within
+from devnet._core.errors import ConfigError
 from devnet._core.random import Stream
 from devnet.fip._inputs import Batch
 from devnet.fip._linear import Linearization
@@ -59,6 +60,16 @@ class Metric(ABC):
         """Columns of ``B`` for each output."""
         return 1
 
+    def check(self, outputs: Tensor) -> None:  # noqa: B027  (a hook)
+        """Refuse outputs that the metric says nothing about; by default none.
+
+        Args:
+            outputs: What the network answers, ``[N, ..., C]``.
+
+        Raises:
+            ConfigError: The metric is 0 whatever they do.
+        """
+
     @final
     def at(self, network: Network, inputs: Batch) -> LocalMetric:
         """Return the metric tensor at the present weights of a network.
@@ -69,6 +80,9 @@ class Metric(ABC):
 
         Returns:
             A linear operator.
+
+        Raises:
+            ConfigError: The metric says nothing about the outputs.
         """
         return LocalMetric(self, network, inputs)
 
@@ -94,9 +108,10 @@ class LocalMetric:
         self._kept: dict[tuple[int, int], Linearization] = {}
         self.outputs: Tensor = (
             network.outputs(inputs)
-            if network.layout.shard is not None
+            if network.layout.shard is not None or network.precision is not None
             else network.joined(self._count, lambda rows: self._linear(rows).outputs)
         )
+        metric.check(self.outputs)
 
     def _linear(self, rows: slice) -> Linearization:
         """Return the linearization on some of the inputs; it is kept unless memory was short."""
@@ -221,8 +236,18 @@ class Fisher(Metric):
     r"""Bhattacharyya distance of the softmax outputs, whose curvature is the Fisher metric (F24).
 
     :math:`d = -4 \log \sum_c \sqrt{p_c q_c}`, computed in the log domain; :math:`H = diag(p) - p p^T`, the same
-    curvature as the Kullback-Leibler divergence. The last dimension of the outputs holds the classes.
+    curvature as the Kullback-Leibler divergence. The last dimension of the outputs holds the classes; of a single one
+    the softmax is always 1, so that such networks are refused.
     """
+
+    def check(self, outputs: Tensor) -> None:
+        """Refuse a single output.
+
+        Raises:
+            ConfigError: There is one.
+        """
+        if outputs.shape[-1] == 1:
+            raise ConfigError("metric", f"{type(self).__name__} of one output", "Euclidean()")
 
     def divergence(self, outputs: Tensor, reference: Tensor) -> Tensor:
         """Return four times the Bhattacharyya distance for each example."""
@@ -269,6 +294,15 @@ class Mixed(Metric):
     def factors(self) -> int:
         """Two: one block for either part."""
         return 2
+
+    def check(self, outputs: Tensor) -> None:
+        """Refuse a single output where there is no Euclidean part.
+
+        Raises:
+            ConfigError: So it is.
+        """
+        if not self.euclidean:
+            Fisher().check(outputs)
 
     def divergence(self, outputs: Tensor, reference: Tensor) -> Tensor:
         """Return the weighted sum of both divergences."""

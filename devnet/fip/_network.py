@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.backends import mha
 from torch.func import functional_call
 
 from devnet._core.errors import ConfigError, ResourceError
 from devnet.fip._distributed import PIECES, Team, team
 from devnet.fip._inputs import Batch, arguments, call
-from devnet.fip._layout import Layout, layout_of
+from devnet.fip._layout import Layout, copied, layout_of
 from devnet.fip._lent import Lent
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -58,6 +58,17 @@ def _in_parts() -> Generator[None]:
         raise ResourceError(f"a micro-batch does not fit; take fewer examples a step: {error}") from error
 
 
+@contextmanager
+def _one_way() -> Generator[None]:
+    """Let attention compute alike with and without a gradient: its fast path masks tokens in another way."""
+    before = mha.get_fastpath_enabled()
+    mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        mha.set_fastpath_enabled(before)
+
+
 def _refuse_unsteady(module: nn.Module) -> None:
     """Refuse modules whose outputs in evaluation mode depend on more than weights, buffers and the example.
 
@@ -90,8 +101,8 @@ class Network:
         module: The copy.
         layout: Its moving parameters.
         weights: The flat vector they are views of, ``[P]``.
-        precision: Type in which autocast lets the module compute, or None for its own. Weights, outputs and gradients
-            keep theirs.
+        precision: Type in which autocast lets the module compute outputs and gradients, or None for its own. These
+            and the weights keep their type; products with the Jacobian are computed in it.
         micro_batch: Examples that are known not to be too many for a forward and backward pass.
 
     Given processes among which its weights are cut, a process holds its part of the vector, and ``module`` borrows
@@ -114,7 +125,7 @@ class Network:
         self.precision = precision
         self._moving: list[Tensor] = []
         self._lent = None if mates is None else Lent(module, self.layout, mates)
-        self.module = (copy.deepcopy(module) if self._lent is None else self._lent.module).eval()
+        self.module = (copied(module) if self._lent is None else self._lent.module).eval()
         _refuse_unsteady(self.module)
         if self._lent is not None:
             self.layout, self.weights = replace(self.layout, shard=self._lent.shard), self._lent.weights
@@ -131,18 +142,14 @@ class Network:
 
     def __call__(self, inputs: Batch) -> Tensor:
         """Return the outputs at the present weights, ``[N, ..., C]``."""
-        with self._autocast(), nullcontext() if self._lent is None else self._lent.saving():
-            return self._own(call(self.module, inputs))
-
-    def _autocast(self) -> torch.autocast:
-        """Return the context in which the module computes."""
-        return torch.autocast(
-            self.weights.device.type, dtype=self.precision, enabled=self.precision is not None
-        )
-
-    def _own(self, outputs: Any) -> Any:
-        """Return outputs in the type of the weights where autocast gave them another one."""
-        return outputs if self.precision is None else outputs.to(self.weights.dtype)
+        device, kind = self.weights.device.type, self.precision
+        with (
+            _one_way(),
+            torch.autocast(device, dtype=kind, enabled=kind is not None),
+            nullcontext() if self._lent is None else self._lent.saving(),
+        ):
+            outputs = call(self.module, inputs)
+        return outputs if kind is None else outputs.to(self.weights.dtype)
 
     def outputs(self, inputs: Batch) -> Tensor:
         """Return the outputs at the present weights without a graph, in chunks.
@@ -168,11 +175,14 @@ class Network:
         return self.joined(len(inputs), part, CHUNK)
 
     def function(self, inputs: Batch) -> Callable[[Tensor], Tensor]:
-        """Return the outputs on fixed inputs as a pure function of the flat weights (for torch.func)."""
+        """Return the outputs on fixed inputs as a pure function of the flat weights (for torch.func).
+
+        It is made for derivatives, which autocast does not take twice, and computes in the network's own precision.
+        """
 
         def outputs(flat: Tensor) -> Tensor:
-            with self._autocast():
-                return self._own(functional_call(self.module, self.layout.split(flat), *arguments(inputs)))
+            with _one_way():
+                return functional_call(self.module, self.layout.split(flat), *arguments(inputs))
 
         return outputs
 

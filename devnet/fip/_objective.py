@@ -53,6 +53,9 @@ class Objective(ABC):
     def constrain(self, walk: Walk) -> None:  # noqa: B027  (a hook)
         """Apply the proximal map to the live weights in place; by default nothing."""
 
+    def hold(self, walk: Walk) -> None:  # noqa: B027  (a hook)
+        """Set to zero, in place, what is cut for good by now, after others moved the weights; by default nothing."""
+
     def finish(self, walk: Walk) -> None:  # noqa: B027  (a hook)
         """Make the goal hold exactly at the end of the path, where it is a constraint; by default nothing."""
 
@@ -69,11 +72,6 @@ def off_mask_energy(walk: Walk, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     """
     off = torch.zeros_like(walk.weights) if mask is None else walk.weights * ~mask
     return 0.5 * walk.network.layout.dot(off, off), off
-
-
-def zero_off_mask(weights: Tensor, mask: Tensor) -> None:
-    """Set the weights off a mask to zero in place."""
-    weights.mul_(mask)  # many times as fast as masked_fill_ on a CPU; a way-point's -0.0 becomes +0.0
 
 
 @final

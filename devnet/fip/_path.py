@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from typing import Any, final
 
 import numpy as np
@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from devnet._core.arrays import frozen_array
+from devnet._core.checkpoint import fingerprint
 from devnet._core.errors import ConfigError, CorruptFileError
 from devnet._core.notebook import table
-from devnet.fip._layout import Layout, layout_of
+from devnet.fip._identity import told
+from devnet.fip._layout import Layout, copied, layout_of
 from devnet.fip._state import WalkState
 from devnet.fip._stop import Stop
 
@@ -28,6 +30,11 @@ SERIES = ("distance", "objective", "weight_distance", "sparsity")
 def as_delta(change: Tensor) -> npt.NDArray[np.floating[Any]]:
     """Return a change of the weights as an array; half precision is widened, which loses nothing."""
     return (change if change.element_size() >= 4 else change.float()).cpu().numpy()
+
+
+def _known_by(module: nn.Module) -> str:
+    """Return by what a module's weights and buffers are known again."""
+    return fingerprint(told(module.state_dict()))
 
 
 @final
@@ -122,9 +129,9 @@ class Path:
         Raises:
             ConfigError: ``t`` is outside.
         """
-        if isinstance(t, bool) or not isinstance(t, int | float) or not 0 <= t <= 1:
+        if isinstance(t, bool) or not isinstance(t, Real) or not 0 <= t <= 1:
             raise ConfigError("t", t, "a number from 0 to 1")
-        step = self.steps[0] + t * (self.steps[-1] - self.steps[0])
+        step = self.steps[0] + float(t) * (self.steps[-1] - self.steps[0])
         after = int(np.searchsorted(self.steps, step))
         if self.steps[after] == step:
             return self.module(after)
@@ -162,7 +169,8 @@ class Path:
 
         Returns:
             One path from this one's ``base``. Networks of the second part are those of ``other`` up to rounding,
-            exact zeros included; its distances stay those from its own start.
+            exact zeros included; its distances stay those from its own start. Where ``other`` was paused, the whole
+            cannot be resumed, since its walk is one from elsewhere: it counts as cut.
 
         Raises:
             ConfigError: It starts elsewhere.
@@ -180,17 +188,18 @@ class Path:
         }
         rows.update({n: np.concatenate([getattr(self, n), getattr(other, n)[1:]]) for n in SERIES})
         rows["weight_distance"] = np.linalg.norm(rows["deltas"].astype(np.float64), axis=1)
-        return replace(self, **rows, stop=other.stop, state=None)
+        stop = Stop.CUT if other.stop is Stop.PAUSED else other.stop
+        return replace(self, **rows, stop=stop, state=None)
 
     def _numbered(self, field: str, i: int) -> int:
         """Return the number of a way-point counted from the start."""
-        if not -len(self) <= i < len(self):
+        if isinstance(i, bool) or not isinstance(i, Integral) or not -len(self) <= i < len(self):
             raise ConfigError(field, i, f"a way-point from {-len(self)} to {len(self) - 1}")
-        return i % len(self)
+        return int(i) % len(self)
 
     def _loaded(self, delta: npt.NDArray[np.floating[Any]]) -> nn.Module:
         """Return a copy of the base, moved."""
-        loaded = copy.deepcopy(self.base)
+        loaded = copied(self.base)
         parameters = dict(loaded.named_parameters())
         with torch.no_grad():
             for name, change in self.layout.split(torch.from_numpy(delta)).items():
@@ -210,6 +219,7 @@ class Path:
             "stop": self.stop.value,
             "key": str(self.key),
             "layout": self.layout.metadata(),
+            "base": _known_by(self.base),
         }
         if self.state is not None:
             arrays.update({_STATE + name: array for name, array in self.state.arrays.items()})
@@ -232,7 +242,8 @@ class Path:
 
         Raises:
             CorruptFileError: Something is missing, of another format, or of the wrong type or shape.
-            ConfigError: The module has not the parameters that moved.
+            ConfigError: The module has not the parameters that moved, or other weights or buffers than the path's
+                ``base`` had. Files of old versions do not tell the latter.
         """
         if metadata.get("format") != FORMAT:
             raise CorruptFileError(f"path: format is {metadata.get('format')!r}, expected {FORMAT!r}")
@@ -252,13 +263,14 @@ class Path:
                 f"path: {type(error).__name__} in its metadata or arrays: {error}"
             ) from error
         counted = [n for n, c in zip(layout.names, layout.counted, strict=False) if c]
-        if layout_of(module, layout.names, counted) != layout:
+        same = metadata.get("base") in {None, _known_by(module)}
+        if layout_of(module, layout.names, counted) != layout or not same:
             raise ConfigError("module", type(module).__name__, "the module from which the path started")
         state = None
         if "state" in metadata:
             held = {n.removeprefix(_STATE): a for n, a in arrays.items() if n.startswith(_STATE)}
             state = WalkState(held, metadata["state"])
         try:
-            return Path(copy.deepcopy(module), layout, **series, stop=stop, key=key, state=state)
+            return Path(copied(module), layout, **series, stop=stop, key=key, state=state)
         except ConfigError as error:
             raise CorruptFileError(str(error)) from error

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from devnet._core.checks import whole
 from devnet._core.errors import ConfigError
-from devnet.fip._layout import Layout
+from devnet.fip._layout import Layout, joined, share
 from devnet.fip._saliency import threshold
 
 
@@ -50,40 +51,57 @@ class Pattern(ABC):
 @final
 @dataclass(frozen=True)
 class Global(Pattern):
-    """All counted weights compete with each other."""
+    """All counted weights compete with each other.
+
+    The rounded share of them is cut; of equal scores those that come first. Only scores of 0 all leave, however many:
+    nothing is lost with them, and what is zero already stays so.
+    """
 
     by_shards = True
 
     def plane(self, layout: Layout, score: Tensor, sparsity: float) -> Tensor:
-        """Cut the smallest scores; those equal to the last one to go leave with it, so the target is reached."""
+        """Cut the smallest scores."""
         counted = layout.counted_mask(score.device)
-        cut = round(sparsity * sum(s for s, c in zip(layout.sizes, layout.counted, strict=True) if c))
-        if cut == 0:
+        cut = share(sparsity, sum(s for s, c in zip(layout.sizes, layout.counted, strict=True) if c))
+        if cut <= 0:
             return torch.ones_like(counted)
         score = torch.where(counted, score, math.inf)
-        return score > (threshold if layout.shard is None else layout.shard.threshold)(score, cut)
+        last = (threshold if layout.shard is None else layout.shard.threshold)(score, cut)
+        kept = score > last
+        left = layout.size - cut
+        if kept.device.type == "cpu" and layout.shard is None and np.count_nonzero(kept.numpy()) == left:
+            return kept
+        # Elsewhere ties are looked for without asking whether there are any: nothing waits for the device.
+        ties = (score == last) & (score > 0)
+        spare = left - layout.total(kept)
+        return kept | ties & (layout.ranks(ties) > layout.total(ties) - spare)
 
 
 @final
 @dataclass(frozen=True)
 class PerLayer(Pattern):
-    """The weights of each counted parameter compete among themselves: every layer gets the same sparsity."""
+    """The weights of each counted parameter compete among themselves: every layer gets the same sparsity.
+
+    Shares are rounded to whole weights, of which a parameter keeps at least one.
+    """
 
     def plane(self, layout: Layout, score: Tensor, sparsity: float) -> Tensor:
         """Cut the smallest scores of each parameter; exactly the rounded share of it."""
         kept = torch.ones_like(score, dtype=torch.bool)
         for name, piece in _counted(layout, score).items():
-            _drop(layout.split(kept)[name].view(-1), piece.reshape(-1), round(sparsity * piece.numel()))
+            _drop(layout.split(kept)[name].view(-1), piece.reshape(-1), share(sparsity, piece.numel()))
         return kept
 
 
 @final
 @dataclass(frozen=True)
 class Units(Pattern):
-    """Whole units (output channels, in a convolution): incoming weights and bias, the share of each layer's units.
+    """Whole units of linear layers, output channels of convolutions: the share of each layer's, rounded.
 
-    A unit's score is the mean score of its incoming weights. A cut unit is silent wherever the activation is 0 at 0
-    and no normalization follows.
+    A unit leaves with its incoming weights and bias, by the sum of their scores; a layer keeps at least one. A cut unit
+    is silent wherever the activation is 0 at 0 and no normalization follows. Only ``nn.Linear`` and ``nn.Conv1d`` to
+    ``Conv3d`` have units here: embeddings, attention's projection of its inputs, transposed convolutions, recurrent
+    layers and plain parameters are left whole.
 
     Attributes:
         layers: Names of the layers that lose units; None means all with counted weights but the last one.
@@ -91,9 +109,11 @@ class Units(Pattern):
 
     layers: Sequence[str] | None = None
 
-    def _chosen(self, layout: Layout) -> list[str]:
-        owners = [n.rpartition(".")[0] for n, c in zip(layout.names, layout.counted, strict=True) if c]
-        return list(dict.fromkeys(owners))[:-1] if self.layers is None else list(self.layers)
+    def _names(self, layout: Layout) -> tuple[list[str], list[str]]:
+        """Return the layers that may lose units, and those that do."""
+        counted = {n for n, c in zip(layout.names, layout.counted, strict=True) if c}
+        known = [n for n in layout.layers if joined(n, "weight") in counted]
+        return known, known[:-1] if self.layers is None else list(self.layers)
 
     def check(self, layout: Layout, target: float) -> None:
         """Refuse unknown layers, and networks without a hidden layer.
@@ -101,26 +121,25 @@ class Units(Pattern):
         Raises:
             ConfigError: One of these.
         """
-        counted = [n.rpartition(".")[0] for n, c in zip(layout.names, layout.counted, strict=True) if c]
-        chosen = self._chosen(layout)
-        unknown = [n for n in chosen if n not in counted]
+        known, chosen = self._names(layout)
+        unknown = [n for n in chosen if n not in known]
         if unknown or not chosen:
-            raise ConfigError("pattern.layers", unknown or chosen, f"layers with weights among {counted}")
+            allowed = f"linear layers or convolutions among {known}"
+            raise ConfigError("pattern.layers", unknown or chosen, allowed)
 
     def plane(self, layout: Layout, score: Tensor, sparsity: float) -> Tensor:
-        """Cut the units of smallest mean score; exactly the rounded share of each layer's."""
+        """Cut the units of smallest score; exactly the rounded share of each layer's."""
         kept = torch.ones_like(score, dtype=torch.bool)
-        masks, chosen = layout.split(kept), self._chosen(layout)
-        for name, piece in _counted(layout, score).items():
-            owner = name.rpartition(".")[0]
-            if owner not in chosen:
-                continue
-            units = torch.ones(len(piece), dtype=torch.bool, device=score.device)
-            _drop(units, piece.reshape(len(piece), -1).mean(1), round(sparsity * len(piece)))
-            masks[name][~units] = False
-            bias = f"{owner}.bias" if owner else "bias"
-            if bias in masks and masks[bias].shape == units.shape:
-                masks[bias].copy_(units)
+        masks, scores = layout.split(kept), layout.split(score)
+        for layer in self._names(layout)[1]:
+            parts = [n for n in (joined(layer, "weight"), joined(layer, "bias")) if n in scores]
+            total = torch.stack(
+                [scores[n].flatten(1).sum(1) if scores[n].ndim > 1 else scores[n] for n in parts]
+            ).sum(0)
+            units = torch.ones_like(total, dtype=torch.bool)
+            _drop(units, total, share(sparsity, len(units)))
+            for name in parts:
+                masks[name][~units] = False
         return kept
 
 

@@ -38,6 +38,46 @@ def flat_weights(field: str, module: nn.Module, layout: Layout, like: Tensor) ->
     return layout.join({n: parameters[n].detach().to(like) for n in layout.names})
 
 
+def fixed_parts(field: str, module: nn.Module, base: nn.Module, layout: Layout) -> dict[str, Tensor]:
+    """Return the floating-point buffers in which another module differs; refuse all else that stays and differs.
+
+    Counters of batches (``num_batches_tracked``) mean nothing to the outputs and may differ.
+
+    Args:
+        field: Name that an error shall show.
+        module: The other module.
+        base: The one that moves.
+        layout: Its parameters that move.
+
+    Returns:
+        Values of the other module by name, in the type and on the device of the buffers of ``base``.
+
+    Raises:
+        ConfigError: A parameter that does not move, or a buffer of whole numbers or truths, differs; or a buffer is
+            absent or has another shape.
+    """
+    mine, theirs = (
+        {n: p.detach() for n, p in m.named_parameters() if n not in layout.names} | dict(m.named_buffers())
+        for m in (base, module)
+    )
+    moving = dict(base.named_buffers())
+    found: dict[str, Tensor] = {}
+    for name in sorted(mine.keys() | theirs.keys()):
+        shapes = [tuple(held[name].shape) if name in held else "absent" for held in (theirs, mine)]
+        if shapes[0] != shapes[1]:
+            raise ConfigError(
+                field, f"{name} {shapes[0]}", f"a module like the one that moves: {name} {shapes[1]}"
+            )
+        value = mine[name]
+        other = theirs[name].to(value)
+        if name.endswith("num_batches_tracked") or torch.equal(other.to_dense(), value.to_dense()):
+            continue
+        if name not in moving or not value.is_floating_point() or value.layout is not torch.strided:
+            raise ConfigError(field, f"another {name}", f"the same values of {name}, which does not move")
+        found[name] = other
+    return found
+
+
 @final
 @dataclass(frozen=True, eq=False)
 class ToWeights(Objective):
@@ -45,7 +85,9 @@ class ToWeights(Objective):
 
     Attributes:
         module: The network to come to, of the same architecture; see ``devnet.tasks`` for bringing the units of two
-            networks into the same order first.
+            networks into the same order first. Only weights move, so its buffers (batch-norm statistics) and its
+            parameters that do not move must be those of the network that walks; ``devnet.tasks.connection`` bends
+            curves that take buffers along.
         pull: Share of the way to it that every step takes beside the direction, 0 <= pull < 1. With 0 the objective
             acts through its gradient alone.
     """
@@ -63,9 +105,11 @@ class ToWeights(Objective):
 
     def begin(self, walk: Walk) -> None:
         """Read the other network's weights."""
-        walk.scratch["goal"] = flat_weights(
-            "objective.module", self.module, walk.network.layout, walk.weights
-        )
+        field, network = "objective.module", walk.network
+        walk.scratch["goal"] = flat_weights(field, self.module, network.layout, walk.weights)
+        for name in fixed_parts(field, self.module, network.module, network.layout):
+            fix = "copy them from the network that walks, or use devnet.tasks.connection"
+            raise ConfigError(field, f"another {name}", f"the same buffers: {fix}")
 
     def value_and_grad(self, walk: Walk) -> tuple[Tensor, Tensor]:
         """Return half the squared distance and the way that is left."""

@@ -35,8 +35,9 @@ class Problem:
             or more.
         keep: Way-points to keep, evenly spaced, first and last among them.
         probe: Reference inputs on which the functional distance of a way-point is measured.
-        precision: ``torch.bfloat16`` lets the network compute in it (autocast) while weights, outputs and gradients
-            keep their type; the reference outputs are made in it too. None means the network's own precision. float16
+        precision: ``torch.bfloat16`` lets the network compute outputs and gradients in it (autocast); these and the
+            weights keep their type. The reference outputs are made in it too; products with the Jacobian, of which
+            ``DampedNatural``, ``NullSpace`` and ``MetricSaliency`` are made, are not. None means the network's own precision. float16
             would need its loss scaled and is refused.
     """
 

@@ -47,10 +47,10 @@ class Recorder:
         if (mates := team()) is not None:
             mates.agree(f"step {walk.step}", as_delta(delta) if layout.shard is None else distance)
         if not math.isfinite(distance):
-            raise HealthError(
-                f"step {walk.step}: the functional distance is {distance}; "
-                "take smaller steps (a lower rate, more damping)"
-            )
+            fix = "take smaller steps (a lower rate, more damping)"
+            if walk.step == 0:
+                fix = "outputs are not finite where the objective lets the path start: damage or noise too large"
+            raise HealthError(f"step {walk.step}: the functional distance is {distance}; {fix}")
         counted = sum(n for n, c in zip(layout.sizes, layout.counted, strict=True) if c)
         for name, value in {
             "steps": walk.step,

@@ -12,7 +12,7 @@ from torch import Tensor
 from devnet._core.errors import ConfigError
 from devnet._core.random import Key
 from devnet.fip._batches import Batches
-from devnet.fip._inputs import Batch
+from devnet.fip._inputs import Batch, Inputs
 from devnet.fip._network import Network
 
 
@@ -31,7 +31,10 @@ def as_labels(field: str, labels: Any, inputs: Batch, classes: int | None = None
     Raises:
         ConfigError: Not one non-negative integer for each input, or one that the network has no output for.
     """
-    given = torch.as_tensor(np.array(labels) if isinstance(labels, np.ndarray) else labels)
+    try:
+        given = torch.as_tensor(np.array(labels) if isinstance(labels, np.ndarray) else labels)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(field, labels, f"{len(inputs)} class numbers of at least 0") from error
     if given.shape != (len(inputs),) or given.is_floating_point() or bool((given < 0).any()):
         raise ConfigError(
             field, f"{given.dtype} {tuple(given.shape)}", f"{len(inputs)} class numbers of at least 0"
@@ -39,6 +42,16 @@ def as_labels(field: str, labels: Any, inputs: Batch, classes: int | None = None
     if classes is not None and int(given.max()) >= classes:
         raise ConfigError(field, int(given.max()), f"class numbers below {classes}, the number of outputs")
     return given.to(inputs.device, torch.int64)
+
+
+def _advice(why: str, inputs: Batch, network: Network) -> str:
+    """Return what helps where integers met weights of another type."""
+    kinds = {t.dtype for t in inputs.tensors} if isinstance(inputs, Inputs) else {inputs.dtype}
+    whole = ", ".join(sorted(str(k).removeprefix("torch.") for k in kinds if not k.is_floating_point))
+    if not whole or "type" not in why:
+        return ""
+    weights = str(network.weights.dtype).removeprefix("torch.")
+    return f"; inputs are {whole}, the module's weights {weights}: convert, for example x / 255"
 
 
 @final
@@ -79,7 +92,9 @@ class Reference:
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
             why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise ConfigError(
-                "inputs", tuple(inputs.shape), f"inputs that the module takes ({why})"
+                "inputs",
+                tuple(inputs.shape),
+                f"inputs that the module takes ({why}){_advice(why, inputs, network)}",
             ) from error
         if not outputs.is_floating_point() or not bool(outputs.isfinite().all()):
             raise ConfigError(

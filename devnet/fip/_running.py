@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +13,7 @@ from torch import nn
 from devnet._core.checks import whole
 from devnet._core.errors import ConfigError
 from devnet.fip._inputs import as_inputs, call
+from devnet.fip._layout import copied
 from devnet.fip._network import BATCH_NORMS
 
 
@@ -55,7 +55,7 @@ def recalibrate(module: nn.Module, inputs: Any, *, batch: int = 256) -> nn.Modul
     whole("batch", batch, 2)
     if not isinstance(module, nn.Module):
         raise ConfigError("module", type(module).__name__, "a torch.nn.Module")
-    fresh = copy.deepcopy(module).eval()
+    fresh = copied(module).eval()
     norms = [m for m in fresh.modules() if isinstance(m, BATCH_NORMS) and m.track_running_stats]
     if not norms:
         raise ConfigError("module", type(module).__name__, "a module with batch normalization")

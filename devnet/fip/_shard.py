@@ -85,6 +85,11 @@ class Shard:
         """Return how many entries of a bool vector are True."""
         return sum(int(part) for part in self._mates.gathered(flags.sum().reshape(1)))
 
+    def before(self, flags: Tensor) -> int:
+        """Return how many entries of a bool vector are True in the parts of the processes before this one."""
+        counts = self._mates.gathered(flags.sum().reshape(1))
+        return sum(int(count) for count in counts[: self._mates.rank])
+
     def threshold(self, score: Tensor, cut: int) -> Tensor:
         """Return the ``cut``-th smallest score of the whole vector.
 

@@ -203,10 +203,11 @@ def predict_change(local: LocalMetric, directions: Tensor, sizes: tuple[float, .
     move = local.network.function(local.inputs)
     actual = torch.empty(len(sizes), len(directions), dtype=torch.float64)
     with torch.no_grad():
+        home = move(local.weights).double()
         for s, size in enumerate(sizes):
             for d, v in enumerate(directions):
                 outputs = move(local.weights + size * v)
-                change = local.metric.divergence(outputs.double(), local.outputs.double())
+                change = local.metric.divergence(outputs.double(), home)
                 actual[s, d] = 2.0 * change.mean()
     squares = torch.tensor(sizes, dtype=torch.float64).square()
     return Prediction(tuple(sizes), squares[:, None] * quadratic, actual)

@@ -29,12 +29,13 @@ class WalkState:
     plain: Mapping[str, Any]
 
     @staticmethod
-    def of(walk: Walk, rejected: int) -> WalkState:
+    def of(walk: Walk, rejected: int, identity: Mapping[str, str] | None = None) -> WalkState:
         """Take down the state of a walk.
 
         Args:
             walk: The walk, at a way-point.
             rejected: Rejected steps in a row.
+            identity: By what the walk is known again, or None where that is kept elsewhere.
 
         Returns:
             The state, copied.
@@ -44,7 +45,25 @@ class WalkState:
         """
         arrays: dict[str, npt.NDArray[Any]] = {}
         held = _encode(arrays, {"memory": walk.memory, "mask": walk.mask})
-        return WalkState(arrays, {"step": walk.step, "rejected": rejected, "held": held})
+        plain: dict[str, Any] = {"step": walk.step, "rejected": rejected, "held": held}
+        return WalkState(arrays, plain if identity is None else plain | {"identity": dict(identity)})
+
+    def differs(self, identity: Mapping[str, str]) -> list[str]:
+        """Return which parts of a walk's identity are not those of this state; files of old versions tell none.
+
+        Args:
+            identity: By what the walk is known again.
+
+        Returns:
+            Their names.
+
+        Raises:
+            CorruptFileError: The state is damaged.
+        """
+        mine = self.plain.get("identity", {})
+        if not isinstance(mine, Mapping):
+            raise CorruptFileError("path: no names in the identity of its state")
+        return [name for name, part in identity.items() if mine.get(name, part) != part]
 
     def restore(self, walk: Walk) -> int:
         """Give a freshly begun walk this state; its weights are set elsewhere.

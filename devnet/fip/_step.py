@@ -81,7 +81,7 @@ class UnitLength(Step):
         """Add the direction scaled to the length; a zero direction moves nothing."""
         # No value leaves the device here: the norm is used where it is.
         length = walk.network.layout.norm(direction)
-        walk.weights.addcmul_(direction, self.length / length.clamp_min(1e-30))
+        walk.weights.addcmul_(direction, self.length / length.clamp_min(torch.finfo(length.dtype).tiny))
         return 1.0
 
 
@@ -190,10 +190,12 @@ class FunctionalBudget(Step):
     """The longest of a falling series of multiples by which the outputs move no more than a budget.
 
     They are halved until the mean divergence of the outputs after the step from those before it, on a fixed set of
-    reference inputs, is within the budget; the next search starts from twice the multiple that was found.
+    reference inputs, is within the budget; the next search starts from twice the multiple that was found. The budget
+    is that of the move along the direction: what the objective's proximal map does after it (a pull, a contraction, a
+    cut) moves the outputs beside it, also where the step was given up. ``StopWhen.distance_above`` bounds it all.
 
     Attributes:
-        delta: The budget of one step, in units of the metric's divergence.
+        delta: The budget of one move, in units of the metric's divergence.
         size: Largest multiple.
         tries: Multiples to try before the step is given up.
         examples: Reference inputs in that set, drawn once; all of them where there are no more.

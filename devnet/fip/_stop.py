@@ -31,7 +31,7 @@ _HELP = {
     Stop.STEPS: "The planned number of steps was taken.",
     Stop.REACHED: "The functional distance fell to the wanted value.",
     Stop.LIMIT: "The functional distance rose above its limit; the last way-point is where that was seen.",
-    Stop.STALLED: "Several steps in a row found nothing better: no multiple of the direction lowered the distance.",
+    Stop.STALLED: "Several steps in a row found nothing better: no multiple of the direction lowered distance or objective.",
     Stop.PAUSED: "The walk was paused; resume takes it up where it stopped.",
     Stop.CUT: "This is a part of a path that goes on.",
 }
@@ -46,13 +46,13 @@ class StopWhen:
         steps: Planned steps; schedules run over this number.
         distance_below: End once the functional distance at a way-point is at most this; None means never.
         distance_above: End once the functional distance at a way-point is above this; None means never.
-        stalled: End after so many rejected steps in a row.
+        stalled: End after so many rejected steps in a row; ``DampedNatural`` needs several to find its damping.
     """
 
     steps: int = 1000
     distance_below: float | None = None
     distance_above: float | None = None
-    stalled: int = 3
+    stalled: int = 10
 
     def __post_init__(self) -> None:
         for name in ("steps", "stalled"):

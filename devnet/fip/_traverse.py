@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import warnings
 from collections.abc import Sequence
@@ -18,7 +17,8 @@ from devnet._core.errors import ConfigError, ResourceError
 from devnet._core.random import Key, as_key
 from devnet.fip._distributed import SharedCheckpoint, Team, team
 from devnet.fip._inputs import as_inputs
-from devnet.fip._keeping import Keeper
+from devnet.fip._keeping import Keeper, digests
+from devnet.fip._layout import copied
 from devnet.fip._network import Network
 from devnet.fip._path import Path
 from devnet.fip._problem import Problem
@@ -84,7 +84,7 @@ def traverse(
         if not _on_accelerator(module) or team() is not None:
             raise
         warnings.warn(f"{error}; the walk begins again on the CPU", RuntimeWarning, stacklevel=2)
-    return _walked(module, copy.deepcopy(module).cpu(), problem, key, until, watch, checkpoint)
+    return _walked(module, copied(module).cpu(), problem, key, until, watch, checkpoint)
 
 
 def _on_accelerator(module: nn.Module) -> bool:
@@ -120,7 +120,7 @@ def _walked(
         record.keep()
         record.tell()
     stop, state = _go(walk, problem, record, rejected or 0, until, keeper)
-    return record.path(copy.deepcopy(home), stop, state)
+    return record.path(copied(home), stop, state)
 
 
 def _refuse_whole(problem: Problem, until: int | None) -> None:
@@ -169,7 +169,8 @@ def resume(
         The whole path, the part before the pause included.
 
     Raises:
-        ConfigError: The path was not paused, or the problem is another one.
+        ConfigError: The path was not paused, or the problem is another one. Arrays and numbers are compared, functions
+            by their names, of the stop only the planned steps; of a path from an old version's file the distance alone.
         CorruptFileError: The path's state is damaged.
         HealthError: The walk left the finite numbers.
     """
@@ -181,6 +182,10 @@ def resume(
     walk = begun(path.base, problem, Key(path.key), until)
     if walk.network.layout != path.layout:
         raise ConfigError("problem", "other parameters", "the problem with which the path was walked")
+    if other := path.state.differs(digests(walk, problem)):
+        raise ConfigError(
+            "problem", "another " + ", ".join(other), "the problem with which the path was walked"
+        )
     rejected = path.state.restore(walk)
     torch.add(walk.start, torch.from_numpy(path.deltas[-1].copy()).to(walk.start), out=walk.weights)
     record = Recorder(walk, problem.probe, Watch.of(callbacks, labelled), path)
@@ -195,7 +200,7 @@ def resume(
             f"the problem of the path, there {last:g}",
         )
     stop, state = _go(walk, problem, record, rejected, until, Keeper(None, walk, problem, record.rows))
-    return record.path(copy.deepcopy(path.base), stop, state)
+    return record.path(copied(path.base), stop, state)
 
 
 def begun(
@@ -217,6 +222,7 @@ def begun(
         steps=problem.stop.steps,
         penalty=problem.direction.penalty,
     )
+    walk.metric.check(walk.reference.outputs)
     walk.objective.begin(walk)
     if problem.objective.by_gradient and not problem.direction.penalty:
         raise ConfigError(
@@ -249,7 +255,7 @@ def _go(
             record.tell()
             if until is not None and walk.step >= until:
                 problem.step.remember(walk)
-                return Stop.PAUSED, WalkState.of(walk, rejected)
+                return Stop.PAUSED, WalkState.of(walk, rejected, digests(walk, problem))
         walk.objective.finish(walk)
         record.replace()
         record.tell()

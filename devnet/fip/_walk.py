@@ -70,11 +70,12 @@ class Walk:
             outputs: Reference outputs for them.
 
         Returns:
-            The mean over examples; may be infinite or NaN where the walk went astray.
+            The mean over examples, computed in double precision, at least 0; may be infinite or NaN where the walk
+            went astray.
         """
         live = self.network.outputs(inputs)
         with torch.no_grad():
-            return float(self.metric.divergence(live, outputs).mean())
+            return float(self.metric.divergence(live.double(), outputs.double()).mean().clamp_min(0.0))
 
     def merit(self, inputs: Batch, outputs: Tensor) -> float:
         """Return what the direction descends: functional distance plus ``penalty`` times the objective.

@@ -89,6 +89,24 @@ def _box(grid, x, y):
 
 
 @jit()
+def enter(colony, first, end, head, grid):
+    """Let cells from ``first`` to before ``end`` enter the boxes in which they lie."""
+    for i in range(first, end):
+        column, row = _box(grid, colony.x[i], colony.y[i])
+        colony.following[i] = head[row * grid.columns + column]
+        head[row * grid.columns + column] = i
+
+
+@jit()
+def all_inside(edges, x, y):
+    """Say whether all spots lie inside."""
+    inside = 0
+    for i in range(len(x)):
+        inside += _inside(edges, x[i], y[i])
+    return inside == len(x)
+
+
+@jit()
 def _near(colony, head, grid, x, y, rules, limit):
     """Count the cells within the crowding radius of a spot; stop at ``limit + 1``."""
     column, row = _box(grid, x, y)
@@ -181,9 +199,6 @@ def advance(colony, n, sweep, last_sweep, max_cells, head, grid, edges, rules, d
                     and _uniform(i, sweep, 0, draws.emission, draws) < rules.emit_probability
                 ):
                     colony.emitted[i] = sweep
-        for i in range(first_new, n):
-            column, row = _box(grid, colony.x[i], colony.y[i])
-            colony.following[i] = head[row * grid.columns + column]
-            head[row * grid.columns + column] = i
+        enter(colony, first_new, n, head, grid)
         running += n - first_new
     return n, sweep, running

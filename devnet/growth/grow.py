@@ -29,8 +29,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from devnet._core.checkpoint import Checkpoint, fingerprint
+from devnet._core.checkpoint import Checked, Saved, alike, counts, fingerprint
 from devnet._core.progress import task
 from devnet._core.random import Key, as_key, stream_id
 from devnet.growth._colony import (
@@ -46,15 +47,16 @@ from devnet.growth._colony import (
 )
 from devnet.growth._scatter import scatter
 from devnet.sheet import Scaffold, Sheet
-from devnet.spec import ModelSpec, load_model
+from devnet.spec import GrowthSpec, ModelSpec, load_model
 
 BATCH = 20
 """Sweeps between two signs of progress."""
 FIRST_CAPACITY = 4096
 MAX_BOXES = 2**24
+_KEPT = tuple(name for name in Colony._fields if name != "following")
 
 
-def grow(model: str | Path | ModelSpec, *, rng: Any = None, checkpoint: Checkpoint | None = None) -> Sheet:
+def grow(model: str | Path | ModelSpec, *, rng: Any = None, checkpoint: Checked | None = None) -> Sheet:
     """Grow a sheet from one cell; or scatter its cells, where the model says how many.
 
     Args:
@@ -88,7 +90,7 @@ def grow(model: str | Path | ModelSpec, *, rng: Any = None, checkpoint: Checkpoi
 
 
 def _run(
-    spec: ModelSpec, scaffold: Scaffold, key: Key, tick: Any, checkpoint: Checkpoint | None
+    spec: ModelSpec, scaffold: Scaffold, key: Key, tick: Any, checkpoint: Checked | None
 ) -> tuple[Colony, int, int]:
     """Run sweeps until every timer is at 0; return the cells, their number and the last sweep."""
     from devnet.growth import _kernels as kernels  # numba loads when something grows, not before
@@ -98,8 +100,6 @@ def _run(
     grid = _grid(kernels, scaffold, _reach(scaffold, sphere, rules.crowd_radius), rules.max_cells)
     head = np.full(grid.columns * grid.rows, -1, np.int32)
     colony = Colony.seeded(scaffold, rules, FIRST_CAPACITY)
-    column, row = int((colony.x[0] - grid.x0) / grid.side), int((colony.y[0] - grid.y0) / grid.side)
-    head[row * grid.columns + column] = 0
     surface = {"crowd_square": crowd_square(scaffold, rules), "sphere": sphere}
     constants = kernels.Rules(
         **surface, **{name: getattr(rules, name) for name in kernels.Rules._fields if name not in surface}
@@ -108,10 +108,19 @@ def _run(
     draws = kernels.Draws(*(np.uint32(word) for word in key.words), *streams)
     edges = edges_of(scaffold)
     n, sweep, running = 1, 0, 1
-    if checkpoint is not None and (saved := checkpoint.load(_identity(spec, key))):
-        head = saved.arrays["head"].copy()
-        colony = Colony(*(saved.arrays[name] for name in Colony._fields)).enlarged(FIRST_CAPACITY)
-        n, sweep, running = (saved.numbers[name] for name in ("n", "sweep", "running"))
+    if checkpoint is not None:
+
+        def whole(saved: Saved) -> bool:
+            return _is_colony(saved, rules, scaffold.seed_cell) and kernels.all_inside(
+                edges, saved.arrays["x"][1:], saved.arrays["y"][1:]
+            )
+
+        if saved := checkpoint.load(_identity(spec, key), whole):
+            n, sweep, running = (saved.numbers[name] for name in ("n", "sweep", "running"))
+            chains = np.empty(n, np.int32)  # follow from the places
+            held = {name: saved.arrays[name] for name in _KEPT}
+            colony = Colony(**held, following=chains).enlarged(FIRST_CAPACITY)
+    kernels.enter(colony, 0, n, head, grid)
     while running:
         check_sweeps(spec.growth, sweep + 1)
         if 2 * n > len(colony.x):
@@ -124,9 +133,30 @@ def _run(
         check_cells(spec.growth, n, sweep)
         tick(sweep - before)
         if checkpoint is not None and running and checkpoint.due():
-            cells = {name: values[:n] for name, values in colony._asdict().items()}
-            checkpoint.save(cells | {"head": head}, {"n": n, "sweep": sweep, "running": running})
+            cells = {name: getattr(colony, name)[:n] for name in _KEPT}
+            checkpoint.save(cells, {"n": n, "sweep": sweep, "running": running})
     return colony, n, sweep
+
+
+def _is_colony(saved: Saved, rules: GrowthSpec, seed_cell: tuple[float, float]) -> bool:
+    """Say whether the rules can have made what was saved, its places aside."""
+    cells, told = saved.arrays, saved.numbers
+    n, sweep = int(np.size(cells.get("x", ()))), told.get("sweep")
+    fresh = Colony.empty(n)._asdict()
+    if not counts(n, 1, rules.max_cells) or not alike(cells, {name: fresh[name] for name in _KEPT}):
+        return False
+    parent: npt.NDArray[np.int32] = cells["parent"]
+    return (
+        counts(told.get("n"), n, n)
+        and counts(sweep, 1, rules.max_sweeps)
+        and counts(told.get("running"), 1, n)
+        and told["running"] == np.count_nonzero(cells["timer"])
+        and counts(cells["timer"], 0, rules.timer)
+        and counts(cells["hayflick"], 0, rules.hayflick)
+        and all(counts(cells[name], 0, told["sweep"]) for name in ("born", "emitted"))
+        and (cells["x"][0], cells["y"][0], parent[0]) == (*seed_cell, -1)
+        and bool(((parent >= 0) & (parent < np.arange(n)))[1:].all())
+    )
 
 
 def _identity(spec: ModelSpec, key: Key) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Files: one writer, one array format with digest and schema, the nouns on disk, checkpoints, run folders. No pickle."""
 
-from devnet.io._lock import locked as locked
+from devnet._core.lock import locked as locked
 from devnet.io.checkpoints import EVERY as EVERY
 from devnet.io.checkpoints import Checkpoints as Checkpoints
 from devnet.io.contents import artefacts as artefacts

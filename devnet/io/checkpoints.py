@@ -11,24 +11,29 @@ is passed over for the one before it.
 
 from __future__ import annotations
 
+import math
 import re
 import time
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections.abc import Callable, Collection, Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from devnet._core import stopping
 from devnet._core.checkpoint import Arrays, Saved
 from devnet._core.errors import BusyError, ConfigError, CorruptFileError, StorageError
+from devnet._core.lock import NAME as LOCK
+from devnet._core.lock import locked
 from devnet.io.tensors import read_listed, read_tensors, write_tensors
-from devnet.io.writer import make_folder
+from devnet.io.writer import TEMPORARY, make_folder
 
 EVERY = 60.0
 """Seconds between two checkpoints: what a kill may cost."""
 
 _GENERATION = re.compile(r"\d{6,}\.safetensors")
 _SHARD = re.compile(r"(shard|rows)-[\d-]+\.safetensors")
+_OURS = re.compile(rf"{_GENERATION.pattern}|segment-{_GENERATION.pattern}|{_SHARD.pattern}")
+_LEFT_BEHIND = re.compile(rf"\.({_OURS.pattern})\.[0-9a-f]{{12}}{re.escape(TEMPORARY)}")
 
 
 class Checkpoints:
@@ -56,6 +61,33 @@ class Checkpoints:
         self._generation = 0
         self._segments: list[str] = []
         self._spent = -time.process_time()
+
+    @contextmanager
+    def alone(self) -> Generator[None]:
+        """Hold the folder while the block runs, so that no other process saves its states there.
+
+        For a folder that a user names; that of a part of a run lies in a folder that is held already.
+
+        Yields:
+            Nothing.
+
+        Raises:
+            BusyError: Another process holds it, or it holds other files than states.
+            StorageError: It cannot be made, read or locked.
+            CorruptFileError: What lies in the place of its lock is no regular file.
+        """
+        make_folder(self.folder)
+        with locked(self.folder):
+            names = self._names() - {LOCK}
+            left = {name for name in names if _LEFT_BEHIND.fullmatch(name)}
+            if names - left and not any(_OURS.fullmatch(name) for name in names):
+                raise BusyError(
+                    f"{self.folder}: not empty and holds no checkpoints; give an empty or new folder"
+                )
+            for name in left:  # a writer that was killed
+                with suppress(OSError):
+                    (self.folder / name).unlink()
+            yield
 
     @property
     def cpu_seconds(self) -> float:
@@ -86,6 +118,8 @@ class Checkpoints:
                     for number, sha in enumerate(listed)
                 )
                 spent, held = float(told["cpu_seconds"]), told["what"]
+                if not math.isfinite(spent):
+                    continue
             except (CorruptFileError, ConfigError, KeyError, TypeError, ValueError):
                 continue
             if held != what:
@@ -183,9 +217,12 @@ class Checkpoints:
         return self.folder / f"segment-{number:06d}.safetensors"
 
     def _generations(self) -> list[Path]:
+        return [self.folder / name for name in self._names() if _GENERATION.fullmatch(name)]
+
+    def _names(self) -> set[str]:
         try:
-            return [file for file in self.folder.iterdir() if _GENERATION.fullmatch(file.name)]
+            return {file.name for file in self.folder.iterdir()}
         except FileNotFoundError:
-            return []
+            return set()
         except OSError as error:
             raise StorageError(f"{self.folder}: cannot be read ({error.strerror})") from None

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from devnet._core.checkpoint import fingerprint
-from devnet._core.errors import ConfigError, CorruptFileError, StorageError
+from devnet._core.errors import CorruptFileError
+from devnet._core.reading import read_bounded
 from devnet.io.writer import json_text, write_json
 
 _MOST_JSON = 64 << 20
@@ -31,14 +32,12 @@ def read_json(path: Path) -> dict[str, Any]:
         StorageError: It cannot be read.
         CorruptFileError: It is no JSON object.
     """
+    return _object(path, read_bounded(path, _MOST_JSON))
+
+
+def _object(path: Path, data: bytes) -> dict[str, Any]:
     try:
-        if path.stat().st_size > _MOST_JSON:
-            raise CorruptFileError(f"{path}: larger than {_MOST_JSON} bytes")
-        value: Any = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        raise ConfigError("path", str(path), "a file that exists") from None
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be read ({error.strerror})") from None
+        value: Any = json.loads(data)
     except (ValueError, RecursionError):
         raise CorruptFileError(f"{path}: no valid JSON") from None
     if not isinstance(value, dict):
@@ -66,11 +65,12 @@ def read_record(path: Path) -> dict[str, Any]:
         StorageError: It cannot be read.
         CorruptFileError: It is damaged.
     """
-    value = read_json(path)
+    data = read_bounded(path, _MOST_JSON)
+    value = _object(path, data)
     try:
-        same = json_text(value).encode("utf-8") == path.read_bytes()
-    except (ValueError, OSError):
+        same = json_text(value).encode("utf-8") == data and value.pop("sha256", None) == fingerprint(value)
+    except (ValueError, RecursionError):
         same = False
-    if not same or value.pop("sha256", None) != fingerprint(value):
+    if not same:
         raise CorruptFileError(f"{path}: does not match its SHA-256")
     return value

@@ -14,7 +14,6 @@ out otherwise is run again too.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import time
 from collections.abc import Generator, Sequence
@@ -22,18 +21,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from devnet._core import lock
 from devnet._core.errors import BusyError, ConfigError, CorruptFileError, StorageError
-from devnet.io import _lock
 from devnet.io._difference import first_difference
 from devnet.io.checkpoints import EVERY
-from devnet.io.contents import check_run, files_of, read_run, read_stage, verify
+from devnet.io.contents import LEFT_BEHIND, check_run, files_in, files_of, read_run, read_stage, verify
 from devnet.io.records import read_record, write_record
 from devnet.io.stages import PLACE, SCHEMA, Stage, begin
 from devnet.io.tensors import library_version, read_tensors
-from devnet.io.writer import TEMPORARY, digest, make_folder, write_text
+from devnet.io.writer import digest, make_folder, write_text
 from devnet.spec import ModelSpec, dump_model
-
-_LEFT_BEHIND = re.compile(rf"\..*\.[0-9a-f]{{12}}{re.escape(TEMPORARY)}", re.DOTALL)
 
 
 class RunFolder:
@@ -74,13 +71,14 @@ class RunFolder:
         Raises:
             BusyError: Another process writes there, or the folder holds files of another run or foreign files.
             StorageError: It cannot be written.
+            CorruptFileError: It holds a link, pipe or device, or its configuration is damaged.
         """
         path = Path(path)
         if path.exists() and not path.is_dir():
             raise BusyError(f"{path}: is a file; choose an empty or new folder")
         _refuse_foreign(path)
         make_folder(path)
-        with _lock.locked(path):
+        with lock.locked(path):
             _refuse_foreign(path)
             _drop_temporaries(path)
             run = cls(path, every)
@@ -101,33 +99,36 @@ class RunFolder:
         Raises:
             ConfigError: It is no run folder.
             BusyError: Another process writes there.
+            CorruptFileError: It holds a link, pipe or device.
         """
         path = Path(path)
         check_run(path)
-        with _lock.locked(path):
+        with lock.locked(path):
             yield cls(path)
 
     def _claim(self, model: ModelSpec, record: dict[str, Any], notes: dict[str, Any]) -> None:
         config, settings = self.path / "config.toml", self.path / "run.json"
         if settings.exists():
-            found = self._difference(model, json.loads(json.dumps(record)))
+            try:
+                found = self._difference(model, json.loads(json.dumps(record)))
+            except (
+                CorruptFileError
+            ) as error:  # a corrected model was half written when its process died, or damage
+                found = error
             if found is None:
                 return
-            if _work(self.path) < EVERY:  # a corrected model may take a folder in which nothing much was made
+            damaged = isinstance(found, CorruptFileError)
+            if not damaged and _work(self.path) < EVERY:  # a corrected model may take what holds nothing much
                 _drop_beginnings(self.path)
             if set(files_of(self.path)) - {config.name, settings.name}:
-                field, old, new = found
-                raise BusyError(
-                    f"{self.path}: holds another run: {field} is {old} there and {new} here; "
-                    "choose another folder, remove this one, or run with its values"
-                )
+                raise found if damaged else BusyError(f"{self.path}: {_other(*found)}")
         write_text(config, dump_model(model))
-        write_record(settings, record | {"notes": notes})
+        write_record(settings, record | {"config": digest(config), "notes": notes})
 
     def _difference(self, model: ModelSpec, record: dict[str, Any]) -> tuple[str, object, object] | None:
         """Return the first field in which the run that the folder holds is another one."""
         there, held = read_run(self.path)
-        held.pop("notes", None)
+        held = {name: value for name, value in held.items() if name not in ("notes", "config")}
         return first_difference(
             {"run": held, "model": there.model_dump(mode="json")},
             {"run": record, "model": model.model_dump(mode="json")},
@@ -212,9 +213,19 @@ class RunFolder:
         write_record(self.path / "manifest.json", {"schema": SCHEMA, "files": files, "artefacts": artefacts})
 
 
+def _other(field: str, old: object, new: object) -> str:
+    """Say in which way a folder holds another run."""
+    if field == "run.devnet":
+        return f"made by devnet {old}, and this is {new}: install that to go on, or choose another folder"
+    return (
+        f"holds another run: {field} is {old} there and {new} here; "
+        "choose another folder, remove this one, or run with its values"
+    )
+
+
 def busy(path: str | Path) -> bool:
     """Say whether a process is at work in a run folder at this moment."""
-    return _lock.held(Path(path))
+    return lock.held(Path(path))
 
 
 def _work(path: Path) -> float:
@@ -232,12 +243,14 @@ def _work(path: Path) -> float:
 
 
 def _drop_beginnings(path: Path) -> None:
-    """Remove what a run made that came to nothing: files that devnet wrote, and no others."""
+    """Remove what a run made that came to nothing: files of its stages that devnet wrote, and no others."""
+    stages = {name.split("/")[1] for name in files_in(path) if name.startswith(f"{PLACE}/")}
     shutil.rmtree(path / PLACE, ignore_errors=True)
-    for file in path.glob("*/*.safetensors"):
-        with suppress(CorruptFileError, ConfigError, StorageError, OSError):
-            read_tensors(file)
-            file.unlink()
+    for stage in stages:
+        for file in (path / stage).glob("*.safetensors"):
+            with suppress(CorruptFileError, ConfigError, StorageError, OSError):
+                read_tensors(file)
+                file.unlink()
 
 
 def _refuse_foreign(path: Path) -> None:
@@ -245,13 +258,13 @@ def _refuse_foreign(path: Path) -> None:
     if not path.is_dir() or (path / "run.json").exists():
         return
     for entry in path.iterdir():
-        if entry.name not in {_lock.NAME, "config.toml"} and not entry.name.endswith(".tmp"):
+        if entry.name not in {lock.NAME, "config.toml"} and not entry.name.endswith(".tmp"):
             raise BusyError(f"{path}: not empty and holds no devnet run; choose an empty or new folder")
 
 
 def _drop_temporaries(path: Path) -> None:
     """Remove what a writer that was killed left behind; the folder is locked, so no other is at work."""
-    for file in path.rglob(f".*{TEMPORARY}"):
-        if _LEFT_BEHIND.fullmatch(file.name):
+    for name in files_in(path):
+        if LEFT_BEHIND.fullmatch(name.rpartition("/")[2]):
             with suppress(OSError):
-                file.unlink()
+                (path / name).unlink()

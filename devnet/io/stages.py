@@ -175,10 +175,11 @@ def check_names(path: Path, files: dict[str, Any]) -> dict[str, Any]:
         The same.
 
     Raises:
-        CorruptFileError: A name leads out of the run folder.
+        CorruptFileError: A name leads out of the run folder, or no file can have it.
     """
     for name in files:
         pure = PurePosixPath(name)
-        if pure.is_absolute() or ".." in pure.parts or "\\" in name or not name.strip():
+        plain = name.strip() and name.isprintable() and "\\" not in name
+        if pure.is_absolute() or ".." in pure.parts or not plain:
             raise CorruptFileError(f"{path}: {name!r:.80} leads out of the run folder")
     return files

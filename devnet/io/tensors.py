@@ -11,17 +11,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import stat
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, BinaryIO, NoReturn, cast
 
 import numpy as np
 import numpy.typing as npt
 import safetensors.numpy
 
-from devnet._core.errors import ConfigError, CorruptFileError, StorageError
+from devnet._core.errors import ConfigError, CorruptFileError
+from devnet._core.reading import opened
 from devnet.io.writer import write_bytes
 
 SCHEMA = 1
@@ -40,7 +40,10 @@ _TYPES = {
     "U8": np.dtype("u1"),
     "BOOL": np.dtype("?"),
 }
-_MOST_HEADER = 16 << 20
+_HALF = {"F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
+"""Read from other programs' files only; NumPy has no bfloat16, the upper half of a float32."""
+MOST_HEADER = 4 << 20
+"""Bytes of a header. A long computation's grows by 70 with every save: those of six weeks at one a minute fit."""
 _MOST_DIMENSIONS = 16
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -69,7 +72,7 @@ def write_tensors(
         The SHA-256 that the file holds of itself.
 
     Raises:
-        ConfigError: An array is of a type that the format does not hold.
+        ConfigError: An array is of a type that the format does not hold, or names and metadata are too many.
         StorageError: It could not be written.
     """
     plain: Arrays = {}
@@ -85,7 +88,12 @@ def write_tensors(
         "version": library_version(),
     }
     head["sha256"] = _digest(plain, head)
-    write_bytes(path, safetensors.numpy.save(plain, {"devnet": _canonical(head)}))
+    data = safetensors.numpy.save(plain, {"devnet": _canonical(head)})
+    if (length := int.from_bytes(data[:8], "little")) > MOST_HEADER:
+        raise ConfigError(
+            "metadata", f"a header of {length} bytes", f"names and metadata of at most {MOST_HEADER}"
+        )
+    write_bytes(path, data)
     return head["sha256"]
 
 
@@ -124,56 +132,54 @@ def read_any(path: str | Path) -> tuple[str, Arrays, dict[str, Any]]:
     return head["kind"], arrays, head["metadata"]
 
 
-def plain_arrays(path: Path) -> Arrays:
+def plain_arrays(path: Path) -> tuple[Arrays, set[str]]:
     """Return the arrays of a safetensors file that any program may have written; its metadata are ignored.
 
     Args:
         path: The file.
 
     Returns:
-        The arrays, read-only.
+        The arrays, read-only, those of half precision widened to float32, and the types that were widened.
 
     Raises:
         ConfigError: There is no such file.
         StorageError: It cannot be read.
         CorruptFileError: It is damaged, or not of this format.
     """
-    data = _bytes(path)
-    header, start = _header(path, data)
-    return _arrays(path, header, data, start)
+    with opened(path) as (file, size):
+        header = _header(path, file, size)
+        arrays = _arrays(path, header, file, size, _TYPES | _HALF)
+    wide = set[str]()
+    for name, array in arrays.items():
+        kind = header[name]["dtype"]
+        if kind in _HALF:
+            if kind == "BF16":
+                array = np.asarray(array.astype("<u4") << 16).view("<f4")
+            arrays[name] = array.astype("<f4")
+            arrays[name].flags.writeable = False
+            wide.add(kind)
+    return arrays, wide
 
 
 def _read(path: Path) -> tuple[Arrays, dict[str, Any]]:
-    data = _bytes(path)
-    header, start = _header(path, data)
-    head = _head(path, header)
-    arrays = _arrays(path, header, data, start)
+    with opened(path) as (file, size):
+        header = _header(path, file, size)
+        head = _head(path, header)
+        arrays = _arrays(path, header, file, size)
     if _digest(arrays, {name: value for name, value in head.items() if name != "sha256"}) != head["sha256"]:
         _corrupt(path, "data", "the bytes do not match their SHA-256; the file is damaged")
     return arrays, head
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        info = path.stat()
-        if not stat.S_ISREG(info.st_mode):  # a pipe or device could block or never end
-            raise ConfigError("path", str(path), "a regular file")
-        with path.open("rb") as file:
-            data = file.read(info.st_size)
-    except (FileNotFoundError, NotADirectoryError):
-        raise ConfigError("path", str(path), "a file that exists") from None
-    except (OSError, ValueError) as error:
-        raise StorageError(f"{path}: cannot be read ({error})") from None
-    if len(data) < 8:
-        _corrupt(path, "header length", f"the file has {len(data)} bytes; at least 8 belong to a header")
-    return data
-
-
-def _header(path: Path, data: bytes) -> tuple[dict[str, Any], int]:
-    length = int.from_bytes(data[:8], "little")
-    if length > min(_MOST_HEADER, len(data) - 8):
-        _corrupt(path, "header length", f"{length} bytes are declared, {len(data) - 8} are there")
-    raw = data[8 : 8 + length]
+def _header(path: Path, file: BinaryIO, size: int) -> dict[str, Any]:
+    """Read the header alone: what it declares is held against the file's size before anything else is read."""
+    if size < 8:
+        _corrupt(path, "header length", f"the file has {size} bytes; at least 8 belong to a header")
+    length = int.from_bytes(file.read(8), "little")
+    if length > min(MOST_HEADER, size - 8):
+        most = f"at most {MOST_HEADER} are read" if length > MOST_HEADER else f"{size - 8} are there"
+        _corrupt(path, "header length", f"{length} bytes are declared, {most}")
+    raw = file.read(length)
     try:
         header: Any = json.loads(raw.decode("utf-8"))
         again = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
@@ -182,7 +188,7 @@ def _header(path: Path, data: bytes) -> tuple[dict[str, Any], int]:
     # One text for one header: a changed byte that means the same is still a changed byte.
     if not isinstance(header, dict) or raw.rstrip(b" ") != again:
         _corrupt(path, "header", "not written as devnet writes it")
-    return cast("dict[str, Any]", header), 8 + length
+    return cast("dict[str, Any]", header)
 
 
 def _head(path: Path, header: dict[str, Any]) -> dict[str, Any]:
@@ -209,39 +215,55 @@ def _head(path: Path, header: dict[str, Any]) -> dict[str, Any]:
     return head
 
 
-def _arrays(path: Path, header: dict[str, Any], data: bytes, start: int) -> Arrays:
+def _arrays(
+    path: Path,
+    header: dict[str, Any],
+    file: BinaryIO,
+    size: int,
+    types: Mapping[str, np.dtype[Any]] = _TYPES,
+) -> Arrays:
+    """Read the arrays that lie behind the header, once it is clear that they fill the file."""
     entries = [(name, entry) for name, entry in header.items() if name != "__metadata__"]
-    arrays: Arrays = {}
-    end = 0
+    room, end = size - file.tell(), 0
+    places: list[tuple[str, np.dtype[Any], list[int], int]] = []
     for name, entry in sorted(entries, key=lambda item: _offsets(path, *item)):
-        dtype = _TYPES.get(entry["dtype"]) if isinstance(entry["dtype"], str) else None
+        dtype = types.get(entry["dtype"]) if isinstance(entry["dtype"], str) else None
         shape = entry["shape"]
         if dtype is None:
             _corrupt(path, f"array {_short(name)}", f"unknown type {_short(entry['dtype'])}")
         if not _whole(shape) or len(shape) > _MOST_DIMENSIONS:
             _corrupt(path, f"array {_short(name)}", "a shape that is no list of sizes")
         first, last = entry["data_offsets"]
-        if first != end or last - first != math.prod(shape) * dtype.itemsize or start + last > len(data):
+        if first != end or last - first != math.prod(shape) * dtype.itemsize or last > room:
             _corrupt(
                 path,
                 f"array {_short(name)}",
                 f"shape {_short(shape)} does not fit the bytes {first} to {last}",
             )
+        places.append((name, dtype, shape, first))
         end = last
-        flat = np.frombuffer(data, dtype, count=(last - first) // dtype.itemsize, offset=start + first)
-        if dtype.kind == "b" and flat.size and flat.view(np.uint8).max() > 1:
-            _corrupt(path, f"array {_short(name)}", "a truth value that is neither 0 nor 1")
-        try:
-            array = flat.reshape(shape)
-        except ValueError:
-            _corrupt(path, f"array {_short(name)}", f"shape {_short(shape)} is too large")
-        if not array.flags.aligned:
-            array = array.copy()
-            array.flags.writeable = False
-        arrays[name] = array
-    if start + end != len(data):
-        _corrupt(path, "data", f"{end} bytes are declared, {len(data) - start} are there")
-    return arrays
+    if end != room:
+        _corrupt(path, "data", f"{end} bytes are declared, {room} are there")
+    data = file.read(end)
+    if len(data) != end:
+        _corrupt(path, "data", f"{end} bytes are declared, {len(data)} are there")
+    return {name: _array(path, name, data, kind, shape, first) for name, kind, shape, first in places}
+
+
+def _array(
+    path: Path, name: str, data: bytes, dtype: np.dtype[Any], shape: list[int], first: int
+) -> npt.NDArray[Any]:
+    flat = np.frombuffer(data, dtype, count=math.prod(shape), offset=first)
+    if dtype.kind == "b" and flat.size and flat.view(np.uint8).max() > 1:
+        _corrupt(path, f"array {_short(name)}", "a truth value that is neither 0 nor 1")
+    try:
+        array = flat.reshape(shape)
+    except ValueError:
+        _corrupt(path, f"array {_short(name)}", f"shape {_short(shape)} is too large")
+    if not array.flags.aligned:
+        array = array.copy()
+        array.flags.writeable = False
+    return array
 
 
 def _offsets(path: Path, name: str, entry: Any) -> tuple[int, int]:

@@ -26,19 +26,25 @@ def read_weights(path: str | Path) -> dict[str, npt.NDArray[Any]]:
         path: A safetensors file.
 
     Returns:
-        Read-only arrays of the types that devnet's own files may hold; bfloat16 and float16 are refused.
+        Read-only arrays of the types that they have in the file; float16 and bfloat16 come widened to float32, which
+        loses nothing (``read_widened`` tells whether any did).
 
     Raises:
         ConfigError: There is no such file.
         StorageError: It cannot be read.
         CorruptFileError: It is damaged, not a safetensors file, or holds NaN or infinity.
     """
+    return read_widened(path)[0]
+
+
+def read_widened(path: str | Path) -> tuple[dict[str, npt.NDArray[Any]], set[str]]:
+    """Return what ``read_weights`` does, and which of the types F16 and BF16 were widened; errors as there."""
     path = Path(path)
-    arrays = tensors.plain_arrays(path)
+    arrays, wide = tensors.plain_arrays(path)
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise CorruptFileError(f"{path}: array {name[:40]}: holds NaN or infinity")
-    return arrays
+    return arrays, wide
 
 
 def write_weights(path: str | Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:

@@ -15,7 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from devnet._core.errors import StorageError
+from devnet._core.errors import ConfigError, StorageError
+from devnet._core.reading import opened
 
 _BLOCK = 1 << 20
 
@@ -139,11 +140,11 @@ def digest(path: str | Path) -> str:
     """
     sha = hashlib.sha256()
     try:
-        with Path(path).open("rb") as file:
+        with opened(path) as (file, _):
             while block := file.read(_BLOCK):
                 sha.update(block)
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be read ({error.strerror})") from None
+    except ConfigError:
+        raise StorageError(f"{path}: cannot be read (no such file, or no regular one)") from None
     return sha.hexdigest()
 
 

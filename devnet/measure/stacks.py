@@ -8,8 +8,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from devnet._core.errors import ConfigError
+from devnet.measure._parts import LINK_SPACINGS, Neighbors, mean_spacing
 from devnet.measure.pooling import coverage, organized, sheet_rms_radius, weighted_rms_radius
 from devnet.measure.topography import folded_share, topographic_order
+from devnet.measure.waves import ACTIVE_SHARE
 from devnet.sheet import Frames, Stack
 from devnet.sheet.sampling import receptive_fields
 
@@ -82,6 +84,8 @@ class RelayStatistics:
         before: Steps in which it was active before the first sheet ever was.
         size: Mean number of units that fire at once.
         size_silent: The same, over the first sheet's silent steps; NaN where there is nothing.
+        single: Share of the layer's steps with a wave whose firing units form exactly one body, as ``measure.waves`` defines
+            both: over 0.5 % of the units, linked when closer than 2 mean spacings. NaN without places, or without a wave.
     """
 
     when_active: float
@@ -89,19 +93,34 @@ class RelayStatistics:
     before: int
     size: float
     size_silent: float
+    single: float = float("nan")
 
 
-def relay_statistics(first: Frames, layer: Frames, min_active: int = 8) -> RelayStatistics:
+def relay_statistics(
+    first: Frames,
+    layer: Frames,
+    min_active: int = 8,
+    *,
+    places: Float[np.ndarray, "M 2"] | None = None,
+    spacing: float | None = None,
+) -> RelayStatistics:
     """Measure whether a layer's activity is that of the first sheet.
 
     Args:
         first: Frames of the first sheet.
         layer: Frames of the layer, over the same steps.
         min_active: The first sheet is active when so many cells fire.
+        places: Of the layer's units, ``stack.places(number)``; needed for ``single`` alone.
+        spacing: Their mean spacing, ``stack.spacing(number)``; None: as their neighbors tell.
 
     Returns:
         The numbers; a share over no step is NaN.
+
+    Raises:
+        ConfigError: The frames are not of as many steps, or units fire that have no place.
     """
+    if len(first) != len(layer):
+        raise ConfigError("layer", f"{len(layer)} steps", f"frames of the first sheet's {len(first)} steps")
     active, counts = np.diff(first.first) >= min_active, np.diff(layer.first)
     since = np.convolve(active, np.ones(SILENCE))[: len(active)]
     silent = (since == 0) & (np.cumsum(active) > 0)
@@ -112,7 +131,21 @@ def relay_statistics(first: Frames, layer: Frames, min_active: int = 8) -> Relay
         before=int(np.count_nonzero(counts[:start])),
         size=_mean(counts[counts > 0]),
         size_silent=_mean(counts[silent & (counts > 0)]),
+        single=float("nan") if places is None else _single(layer, places, spacing),
     )
+
+
+def _single(frames: Frames, places: Float[np.ndarray, "M 2"], spacing: float | None) -> float:
+    """Return the share of steps with a wave that hold exactly one body; NaN where no wave came."""
+    busy, counts, time = ACTIVE_SHARE * len(places), np.diff(frames.first), frames.time()
+    if (least := int(frames.cells.max(initial=-1)) + 1) > len(places):
+        raise ConfigError("places", f"{len(places)} places", f"a place for each of at least {least} units")
+    link = LINK_SPACINGS * (mean_spacing(places) if spacing is None else spacing)
+    part = Neighbors(places, link).parts(time, frames.cells, len(frames))
+    members, steps = np.bincount(part), np.zeros(part.max(initial=-1) + 1, np.int64)
+    steps[part] = time
+    bodies = np.bincount(steps[members > busy], minlength=len(frames))
+    return _mean(bodies[counts > busy] == 1)
 
 
 def _mean(values: np.ndarray) -> float:

@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.spatial import Delaunay
+from scipy.spatial import Delaunay, QhullError
 from scipy.spatial.distance import pdist
 
 from devnet._core.errors import ConfigError
+
+ROUNDING = 1e-12
+"""Distances that differ by less than this share of the sheet are alike."""
 
 
 def centers(
@@ -47,7 +50,7 @@ def topographic_order(
 
     Returns:
         Spearman's rho over all pairs: 1 for a map that keeps every order of distances, also a turned or mirrored one; about
-        0 for a random one.
+        0 for a random one, and 0 where distances do not differ, as with units that all have the same weights.
 
     Raises:
         ConfigError: Fewer than 3 units, or a unit without weight.
@@ -56,7 +59,10 @@ def topographic_order(
         raise ConfigError("places", len(places), "at least 3 units")
     from scipy.stats import spearmanr  # asks for torch when it loads
 
-    found: Any = spearmanr(pdist(places), pdist(centers(weights, positions)))
+    here, below = pdist(places), pdist(centers(weights, positions))
+    if any(np.ptp(d) <= ROUNDING * np.ptp(at) for d, at in ((here, places), (below, positions))):
+        return 0.0
+    found: Any = spearmanr(here, below)
     return float(found.statistic)
 
 
@@ -75,20 +81,23 @@ def folded_share(
         positions: (n, 2), where the nodes below lie.
 
     Returns:
-        From 0, no fold, to 0.5.
+        From 0, no fold, to 0.5; 0 also where no triangle is left, as of units in one row.
 
     Raises:
         ConfigError: Fewer than 3 units, or a unit without weight.
     """
     if len(places) < 3:
         raise ConfigError("places", len(places), "at least 3 units")
-    triangles = Delaunay(places).simplices
+    try:
+        triangles = Delaunay(places).simplices
+    except QhullError:  # on one line
+        return 0.0
     here = _areas(places[triangles])
     sides = np.linalg.norm(places[triangles] - np.roll(places[triangles], 1, axis=1), axis=2)
     sine = 2.0 * np.abs(here) * sides.min(axis=1) / sides.prod(axis=1)  # of the angle at the shortest side
     below = _areas(centers(weights, positions)[triangles])
     same = (np.sign(here) == np.sign(below))[sine > np.sin(np.radians(15.0))]
-    return float(min(same.mean(), 1.0 - same.mean()))
+    return float(min(same.mean(), 1.0 - same.mean())) if len(same) else 0.0
 
 
 def _areas(corners: Float[np.ndarray, "t 3 2"]) -> Float[np.ndarray, " t"]:

@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from devnet._core.checkpoint import Checkpoint
+from devnet._core.checkpoint import Checked, Saved, alike, counts
 from devnet._core.checks import whole
 from devnet._core.errors import ConfigError
 from devnet._core.progress import task
 from devnet._core.random import as_key
 from devnet.backends.base import SheetModel, State, backend_of
 from devnet.dynamics import plasticity
+from devnet.dynamics.plasticity import Learner
 from devnet.sheet import Sheet, Wiring
 from devnet.spec import LearningSpec
 from devnet.waves import named, uncoupled
-from devnet.waves.resume import identity, packed, restore
+from devnet.waves.resume import identity, is_whole, packed, restore
 
 CHUNK = 1024
 """Runs are cut only at multiples of this, where the compiled backend goes on bit for bit."""
@@ -39,7 +40,7 @@ def organize(
     activity: str = "waves",
     start: Wiring | None = None,
     snapshots: int | Sequence[int] = 0,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: Checked | None = None,
 ) -> Wiring:
     """Let spontaneous activity wire a sheet, all-to-all and unordered at first, to a layer of units.
 
@@ -106,7 +107,10 @@ def organize(
     written = 0
     if checkpoint is not None:
         told = (rule.model_dump(mode="json"), length, activity, wanted, first_weights)
-        if saved := checkpoint.load(identity("organize", model, stepper, *told)):
+        if saved := checkpoint.load(
+            identity("organize", model, stepper, *told),
+            lambda saved: is_whole(state, saved, CHUNK, length) and _goes_with(saved, learner, wanted),
+        ):
             restore(state, saved.arrays, saved.numbers["step"])
             early_wins = saved.arrays["early_wins"]
             kept = [(step, part[str(step)]) for part in saved.segments for step in sorted(map(int, part))]
@@ -142,6 +146,18 @@ def organize(
         snapshot_steps=np.array([step for step, _ in kept], dtype=np.int64),
         snapshots=np.stack([w for _, w in kept]) if kept else None,
     )
+
+
+def _goes_with(saved: Saved, learner: Learner, wanted: Int[np.ndarray, " k"]) -> bool:
+    """Say whether early wins and kept weights go with the state that was saved."""
+    arrays, early = saved.arrays, {"early_wins": learner.wins}
+    if not alike(arrays, early) or not counts(arrays["early_wins"], 0, saved.numbers["step"]):
+        return False
+    kept = {step: weights for part in saved.segments for step, weights in part.items()}
+    snapshot = np.empty_like(learner.weights, np.float32)
+    fresh = {str(step): snapshot for step in wanted if step <= saved.numbers["step"]}
+    late_wins = arrays["learner.wins"] - arrays["early_wins"]
+    return bool((late_wins >= 0).all()) and kept.keys() == fresh.keys() and alike(kept, fresh)
 
 
 def _kept_steps(snapshots: int | Sequence[int], length: int) -> Int[np.ndarray, " k"]:

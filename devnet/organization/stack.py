@@ -169,8 +169,8 @@ def organize_stack(
         InterruptedRunError: It was asked to stop; the checkpoint holds its state.
     """
     spec = sheet.model.stack if spec is None else spec
-    if spec is None:
-        raise ConfigError("spec", None, "a StackSpec, or a model with a [stack]")
+    if not isinstance(spec, StackSpec):
+        raise ConfigError("spec", spec, "a StackSpec, or None and a model with a [stack]")
     if sheet.scaffold.surface != PLANE:
         raise ConfigError(
             "sheet", "on a sphere", "a sheet on the plane: layers of a stack measure distances there"
@@ -300,10 +300,8 @@ def simulate_stack(stack: Stack, recording: Recording, *, backend: str = "numba"
         ConfigError: The recording is of another sheet, or the backend is unknown.
         HealthError: A variable left the finite numbers.
     """
-    if recording.sheet.n != stack.sheet.n:
-        raise ConfigError(
-            "recording", f"of {recording.sheet.n} cells", f"one of the stack's {stack.sheet.n} cells"
-        )
+    if not np.array_equal(recording.sheet.positions, stack.sheet.positions):
+        raise ConfigError("recording", recording, "a recording of the stack's own sheet")
     stepper = stepper_of(backend)
     layers = [
         _Growing(

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from devnet._core.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class Frames:
@@ -36,6 +38,24 @@ class Frames:
     def time(self) -> Int[np.ndarray, " K"]:
         """Return the step of each spike."""
         return np.repeat(np.arange(len(self)), np.diff(self.first))
+
+    def dense(self, units: int) -> Float[np.ndarray, "steps M"]:
+        """Return a row of zeros and ones a step.
+
+        Args:
+            units: Cells or units M of the layer.
+
+        Returns:
+            (steps, M), 1 where a unit fires.
+
+        Raises:
+            ConfigError: A unit beyond the last one fires.
+        """
+        if (least := int(self.cells.max(initial=-1)) + 1) > units:
+            raise ConfigError("units", units, f"at least {least}: so many the frames speak of")
+        found = np.zeros((len(self), units))
+        found[self.time(), self.cells] = 1.0
+        return found
 
     def compact(self, places: Float[np.ndarray, "n 2"], cell_area: float, limit: float) -> Frames:
         """Return the same steps, those empty in which the firing cells lie farther apart than those of one bump.

@@ -27,7 +27,8 @@ def even_places(scaffold: Scaffold, count: int) -> Float[np.ndarray, "M 2"]:
     """Spread units evenly over a scaffold, whatever its outline and holes; the same ones at every call.
 
     A square lattice where it fills the region's box exactly; else Lloyd's algorithm on a Halton sequence: every unit moves
-    to the middle of the points that are nearest to it.
+    to the middle of the points that are nearest to it. A middle that lies outside, as of points around a hole, gives way to
+    the nearest of these points.
 
     Args:
         scaffold: The region.
@@ -52,6 +53,10 @@ def even_places(scaffold: Scaffold, count: int) -> Float[np.ndarray, "M 2"]:
         nearest = _nearest(places, points)
         sums = np.stack([np.bincount(nearest, points[:, axis], count) for axis in (0, 1)], axis=1)
         places = sums / np.bincount(nearest, minlength=count)[:, None]
+    nearest = _nearest(places, points)
+    for unit in np.flatnonzero(~scaffold.contains(places)):
+        own = points[nearest == unit]
+        places[unit] = own[np.argmin(((own - places[unit]) ** 2).sum(axis=1))]
     rows = np.floor((places[:, 1] - y0) / (scaffold.area / count) ** 0.5)
     return places[np.lexsort((places[:, 0], rows))]
 
@@ -132,8 +137,24 @@ class Stack:
                 raise ConfigError(f"Stack.layers[{number - 2}].weights", shape, f"{rows} rows")
 
     def places(self, number: int) -> Float[np.ndarray, "n 2"]:
-        """Return the places of layer ``number``; 1 is the sheet."""
+        """Return the places of a layer.
+
+        Args:
+            number: The layer; 1 is the sheet.
+
+        Returns:
+            (n, 2).
+
+        Raises:
+            ConfigError: There is no such layer.
+        """
+        if not 1 <= number <= len(self.layers) + 1:
+            raise ConfigError("number", number, f"a layer, from 1 to {len(self.layers) + 1}")
         return self.sheet.positions if number == 1 else self.layers[number - 2].positions
+
+    def spacing(self, number: int) -> float:
+        """Return the mean spacing of a layer's units, ``sqrt(area / M)``; 1 is the sheet."""
+        return (self.sheet.scaffold.area / len(self.places(number))) ** 0.5
 
     def path(self, number: int, seen_in: int = 1) -> tuple[int, ...]:
         """Return the layers by which ``seen_in`` feeds a layer, both ends included, from below.

@@ -68,6 +68,13 @@ def refuse(kind: str, fields: Sequence[Wrong]) -> pydantic.ValidationError:
     return pydantic.ValidationError.from_exception_data(kind, details)
 
 
+def printable_line(text: str) -> str:
+    """Return a text that is shown in lists and titles; refuse one with characters that a terminal would obey."""
+    if text.isprintable():
+        return text
+    raise PydanticCustomError("devnet", "one line of printable characters")
+
+
 class Spec(BaseModel):
     """A validated, frozen part of a model. Equality and hashing ignore sources."""
 

@@ -6,17 +6,21 @@ ours.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, WrapValidator, model_validator
+from pydantic import AfterValidator, Field, WrapValidator, model_validator
 
-from devnet.spec._base import ASSUMED, G19, INT_MAX, M20, Name, Spec, Wrong, quantity, refuse
+from devnet.spec._base import ASSUMED, G19, INT_MAX, M20, Name, Spec, Wrong, printable_line, quantity, refuse
 from devnet.spec._rules import HebbianWTASpec, RuleSpec, or_own
 from devnet.spec._scaffold import ScaffoldSpec, with_region
 from devnet.spec._stack import StackSpec
 
 Count = Annotated[int, Field(ge=1, le=INT_MAX)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Line = Annotated[str, AfterValidator(printable_line)]
+TAKEN = re.compile(r"stack|wiring|noise|grown|step0|pools\d+", re.IGNORECASE)
+"""What a run calls its own files and rows beside the learnings: no learning may be called so."""
 
 
 class GrowthSpec(Spec):
@@ -192,8 +196,8 @@ class StudySpec(Spec):
 class ModelSpec(Spec):
     """A whole model: from scaffold to study. One TOML file."""
 
-    name: str = Field(min_length=1)
-    title: str = ""
+    name: Line = Field(min_length=1)
+    title: Line = ""
     cites: tuple[str, ...] = ()
     scaffold: Annotated[ScaffoldSpec, WrapValidator(with_region)]
     growth: GrowthSpec = GrowthSpec()
@@ -211,11 +215,16 @@ class ModelSpec(Spec):
         for name, part in self.learning.items():
             if part.dynamics not in self.dynamics:
                 wrong.append((("learning", name, "dynamics"), part.dynamics, f"one of {known}"))
+            if TAKEN.fullmatch(name):
+                wrong.append((("learning", name), name, "another name: a run calls files of its own so"))
         if self.readout.learning and self.readout.learning not in self.learning:
             learnings = ", ".join(repr(name) for name in self.learning) or "none: the model has no learning"
             wrong.append((("readout", "learning"), self.readout.learning, f"one of {learnings}"))
         if self.stack is not None and self.stack.dynamics and self.stack.dynamics not in self.dynamics:
             wrong.append((("stack", "dynamics"), self.stack.dynamics, f"one of {known}"))
+        if self.stack is not None and self.scaffold.sphere_radius:
+            told = "0 beside a [stack]: its layers measure distances on the plane"
+            wrong.append((("scaffold", "sphere_radius"), self.scaffold.sphere_radius, told))
         if wrong:
             raise refuse("model", wrong)
         return self

@@ -60,8 +60,15 @@ class LayerSpec(Spec):
         ASSUMED,
         min_length=2,
         max_length=2,
-        description="shares of units that teach, and that fire, at once; at least 2 units each",
+        description="shares of units that teach, and that fire, at once",
     )
+    fewest: int = quantity(2, "units", ASSUMED, ge=1, description="but at least so many each")
+    competition: Literal["k_winners", "soft"] = Field(
+        default="k_winners",
+        description="the k most active units fire; or soft: all that are above a share of the most active one's activation, "
+        "so that the size of a bump follows the drive, and winners says who teaches alone",
+    )
+    share: float = quantity(0.7, "1", ASSUMED, gt=0, lt=1, description="that share, of soft competition")
     eta: tuple[Rate, Rate] = quantity((0.01, 0.001), "1", ASSUMED, min_length=2, max_length=2)
     c_plus: float = quantity(
         2e-4, "1", ASSUMED, ge=0, description="c_j += c_plus (g_j - mean g), g those that teach"
@@ -119,8 +126,11 @@ class LayerSpec(Spec):
     tau_a: float = quantity(50.0, "steps", ASSUMED, ge=1, description="and a decays with it")
 
     @model_validator(mode="after")
-    def _rule_fits(self) -> Self:
+    def _parts_fit(self) -> Self:
         wrong: list[Wrong] = []
+        if self.winners[0] > self.winners[1]:
+            told = "at most as many that teach as fire: the first at most the second"
+            wrong.append((("winners",), self.winners, told))
         if self.rule is not None:
             if not isinstance(self.rule, CompetitionSpec):
                 wrong.append((("rule",), self.rule.rule, "a rule of pools: weights of a layer have no signs"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import tomli_w
 
 from devnet._core.errors import ConfigError, StorageError
+from devnet._core.reading import parse_toml, read_toml
 from devnet.spec._base import Spec, build
 from devnet.spec._parts import ModelSpec
 
@@ -60,20 +60,16 @@ def load_model(model: str | Path | ModelSpec) -> ModelSpec:
     Raises:
         ConfigError: Unknown name, no TOML in UTF-8, or wrong fields (all of them together).
         StorageError: The file cannot be read.
+        CorruptFileError: The file is far too large.
     """
     if isinstance(model, ModelSpec):
         return model
     text = str(model)
     if isinstance(model, Path) or text.endswith(".toml"):
-        try:
-            source = Path(text).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise ConfigError("model", text, "a TOML file that exists or a catalog name") from None
-        except UnicodeDecodeError as error:
-            raise ConfigError(Path(text).name, str(error), "a TOML file in UTF-8") from None
-        except OSError as error:
-            raise StorageError(f"{text}: cannot be read ({error})") from None
-        return parse_model(source, where=Path(text).name)
+        if not Path(text).exists():
+            raise ConfigError("model", text, "a TOML file that exists or a catalog name")
+        where = Path(text).name
+        return build(ModelSpec, read_toml(text, where=where), where=where)
     known = catalog()
     if text not in known:
         raise ConfigError("model", text, f"one of {', '.join(sorted(known))}, or a path ending in .toml")
@@ -93,11 +89,7 @@ def parse_model(source: str, *, where: str = "") -> ModelSpec:
     Raises:
         ConfigError: The text is no TOML, or fields are wrong.
     """
-    try:
-        data = tomllib.loads(source)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(where or "model", str(error), "valid TOML") from None
-    return build(ModelSpec, data, where=where)
+    return build(ModelSpec, parse_toml(source, where=where or "model"), where=where)
 
 
 def dump_model(model: ModelSpec) -> str:

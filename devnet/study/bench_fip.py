@@ -7,7 +7,7 @@ seconds count, so that other work on the machine tells less; on a GPU it is wall
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter, process_time
 
 import numpy as np
@@ -51,6 +51,7 @@ class Case:
         batch: Examples a step.
         steps: Steps that are timed together.
         device: Where.
+        precision: ``"bfloat16"`` lets both ours and plain training compute in it (autocast); else ``"float32"``.
     """
 
     name: str
@@ -58,6 +59,12 @@ class Case:
     batch: int
     steps: int
     device: str = "cpu"
+    precision: str = "float32"
+
+    @property
+    def autocast(self) -> torch.dtype | None:
+        """The type in which the network computes, or None for its own."""
+        return torch.bfloat16 if self.precision == "bfloat16" else None
 
     @property
     def module(self) -> nn.Module:
@@ -96,7 +103,8 @@ def plain(case: Case) -> Callable[[], object]:
         rows = (torch.arange(case.batch, device=case.device) + state["step"] * case.batch) % len(x)
         state["step"] += 1
         optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(module(x.index_select(0, rows)), y.index_select(0, rows))
+        with torch.autocast(case.device, dtype=case.autocast, enabled=case.autocast is not None):
+            loss = nn.functional.cross_entropy(module(x.index_select(0, rows)), y.index_select(0, rows))
         loss.backward()
         optimizer.step()
 
@@ -107,7 +115,14 @@ def path(case: Case, step: Step, objective: Objective | None = None) -> Callable
     """Return one step of a path; it starts from a slightly damaged network, so that the gradient is not zero."""
     module, (x, _) = case.module, case.data
     goal = Damage.noise(module, 0.02, rng=0) if objective is None else objective
-    problem = Problem(x, goal, direction=PenalizedGradient(case.batch), step=step, stop=StopWhen(10**6))
+    problem = Problem(
+        x,
+        goal,
+        direction=PenalizedGradient(case.batch),
+        step=step,
+        stop=StopWhen(10**6),
+        precision=case.autocast,
+    )
     walk = begun(module, problem, Key(2), None)
     if objective is not None:
         walk.weights.mul_(1.0 + 1e-3)
@@ -117,7 +132,8 @@ def path(case: Case, step: Step, objective: Objective | None = None) -> Callable
 def refresh(case: Case, goal: Sparsity) -> Callable[[], object]:
     """Return the choice of a plane by itself, as ``goal`` makes one now and then."""
     module, (x, _) = case.module, case.data
-    walk = begun(module, Problem(x, goal, stop=StopWhen(10**6)), Key(2), None)
+    problem = Problem(x, goal, stop=StopWhen(10**6), precision=case.autocast)
+    walk = begun(module, problem, Key(2), None)
 
     def choose() -> None:
         goal.update(walk)
@@ -227,10 +243,10 @@ def memory(case: Case) -> list[float]:
 
 
 def bench_fip(device: str = "cpu") -> dict[str, Answer]:
-    """Measure every claim of group ``fip``.
+    """Measure every claim of group ``fip`` that this machine can answer.
 
     Args:
-        device: ``cpu`` or ``cuda``.
+        device: ``cpu`` or ``cuda``; rows that need a CUDA device are measured there in any case.
 
     Returns:
         Answers by claim id.
@@ -243,6 +259,8 @@ def bench_fip(device: str = "cpu") -> dict[str, Answer]:
     lenet = Case("lenet-300-100", (28, 28), 128, 50, device)
     resnet = Case("resnet-18", (3, 32, 32), 16, 1, device)
     large = Case("resnet-18", (3, 32, 32), 128, 1, device)
+    single = Case("resnet-18", (3, 32, 32), 128, 20, "cuda")
+    half = replace(single, precision="bfloat16")
     measures: dict[str, Callable[[], list[float]]] = {
         "lenet_step": lambda: ratios(lenet, path(lenet, UnitLength(1e-3)), plain(lenet)),
         "lenet_adam": lambda: ratios(lenet, path(lenet, Adam(1e-4)), plain(lenet)),
@@ -254,12 +272,16 @@ def bench_fip(device: str = "cpu") -> dict[str, Answer]:
         "resnet_released": lambda: ratios(resnet, released(resnet), path(resnet, UnitLength(1e-3))),
         "resnet_memory": lambda: memory(resnet),
         "gauss_newton": lambda: [r / PRODUCTS for r in ratios(resnet, gauss_newton(resnet), plain(resnet))],
+        "cuda_float32": lambda: ratios(single, path(single, UnitLength(1e-3)), plain(single)),
+        "cuda_bfloat16": lambda: ratios(half, path(half, UnitLength(1e-3)), plain(half)),
+        "cuda_bfloat16_sparsity": lambda: with_refresh(half),
     }
+    asked = claims_of("fip")
     answers: dict[str, Answer] = {}
-    with task("bench fip", len(claims_of("fip"))) as tick, one_thread():
-        for name, measure in measures.items():
+    with task("bench fip", len(asked)) as tick, one_thread():
+        for name in asked:
             began = perf_counter()
-            values = measure()
+            values = measures[name]()
             answers[name] = Answer(values, perf_counter() - began)
             tick()
     return answers

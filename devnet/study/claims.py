@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+from scipy.special import stdtrit  # pyright: ignore[reportMissingTypeStubs]
 
 from devnet._core.errors import HealthError
 from devnet.study.machine import machine, versions
@@ -166,6 +167,26 @@ def measured(row: dict[str, Any]) -> str:
         return f"{row['value']:.3g} {row['unit']}".strip()
     spread = row["spread"] if row["spread"] > 1e-12 * abs(row["value"]) else 0.0
     return f"{row['value']:.3g} ± {spread:.1g} {row['unit']}".strip()
+
+
+def within_noise(row: dict[str, Any]) -> bool:
+    """Tell whether the bar lies in the 95 % interval of the mean (Student's t), so that other seeds might turn the row.
+
+    Args:
+        row: One whose value is a mean and whose spread is a standard deviation, as ``average`` gives them.
+
+    Returns:
+        False for a row without a bar, of a single value, or of values that do not differ.
+    """
+    if row["bar"] is None or row["seeds"] == 1 or row["spread"] == 0.0:
+        return False
+    half = float(stdtrit(row["seeds"] - 1, 0.975)) * row["spread"] / row["seeds"] ** 0.5
+    return abs(row["value"] - row["bar"]) <= half
+
+
+def verdict(row: dict[str, Any]) -> str:
+    """Say of means over seeds whether a row reached its bar, and whether that is more than noise."""
+    return reached(row) + (", within noise" if within_noise(row) else "")
 
 
 def reached(row: dict[str, Any]) -> str:

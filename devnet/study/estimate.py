@@ -202,7 +202,12 @@ def estimate(plan: Plan, sheet: Sheet, base: int, spikes: dict[str, float] | Non
         )
         for job in jobs
     ]
-    pile = _stack_bytes(plan, n, m, one_sheet)
+    heights, weights = _layers(plan, n, m)
+    pile = (one_sheet + weights) * bool(heights)
+    # Distances and two couplings of all units of each layer, and as many again while one of them is made; or the file's
+    # arrays three times.
+    couplings = 24 * (sum(units**2 for units in heights) + max(heights, default=0) ** 2)
+    stacks = [matrix + max(couplings + pile, 3 * pile)] * seeds
     hidden, classes = model.path.hidden, plan.images.classes
     width = [plan.path_units, *([hidden] if hidden else []), classes]
     parameters = sum(a * b + b for a, b in itertools.pairwise(width))
@@ -215,7 +220,7 @@ def estimate(plan: Plan, sheet: Sheet, base: int, spikes: dict[str, float] | Non
             base + _most(forms, plan.workers), sum(8 * round(k) + one_sheet for k in fired.values())
         ),
         "organize": Needs(
-            base + max(_most(wirings, plan.workers), _most([matrix + 3 * pile] * seeds, plan.workers)),
+            base + max(_most(wirings, plan.workers), _most(stacks, plan.workers)),
             sum(files.values()) + seeds * pile,
         ),
         "export": Needs(base + TORCH, 5 * n * plan.path_units + 56 * n + 4 * parameters + 6000),
@@ -234,18 +239,18 @@ def _units(plan: Plan, job: WiringJob, m: int) -> int:
     return next(u for u in (job.units, plan.model.learning[job.learning].units, m) if u is not None)
 
 
-def _stack_bytes(plan: Plan, n: int, m: int, sheet: int) -> int:
-    """Return the bytes of a stack's file, its sheet's included; 0 where the model has none."""
+def _layers(plan: Plan, n: int, m: int) -> tuple[list[int], int]:
+    """Return the units of each layer of the model's stack, and the bytes of their arrays; nothing where it has none."""
     stack, sizes, weights = plan.model.stack, [n], 0
     if stack is None:
-        return 0
+        return [], 0
     for layer, feeding in zip(stack.layers.values(), stack.feeding, strict=True):
         below = sizes[feeding - 1]
         sizes.append(
             layer.units if not layer.emitted else m if feeding == 1 else m * below // n
         )  # about the same share
         weights += 8 * sizes[-1] * (below + 4)
-    return sheet + weights
+    return sizes[1:], weights
 
 
 def _snapshots(plan: Plan, job: WiringJob) -> int:

@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 
 from devnet._core.errors import ConfigError, HealthError
 from devnet.io import make_folder, write_bytes, write_json
-from devnet.study.claims import Answer, Claim, average, bar, measured, reached, rows
+from devnet.study.claims import Answer, Claim, average, bar, measured, rows, verdict
 from devnet.study.machine import machine, versions
 
 T = TypeVar("T")
@@ -146,6 +146,6 @@ def main(
     if given.json is not None:
         write_json(given.json, told | {"rows": held})
     for row in held:
-        mark = reached(row) if given.effort.holds_bars else "-"
+        mark = verdict(row) if given.effort.holds_bars else "-"
         print(f"{row['claim']}: {measured(row)} ({bar(row)}; {mark})")  # noqa: T201  # a script's own output
     print(f"{seconds:.0f} s; figures in {out}")  # noqa: T201

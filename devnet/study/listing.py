@@ -69,6 +69,7 @@ def _listed(path: Path) -> Listed:
     left = [name for name in shares() if not (path / name / "stage.json").exists()]
     percent = 100 - round(100 * sum(shares()[name] for name in left) / sum(shares().values()))
     finished = (path / "manifest.json").exists()
-    state = "running" if busy(path) else "finished" if finished else "stopped" if model else "damaged"
+    told = "finished" if finished else "stopped"
+    state = "running" if busy(path) else told if model else "damaged"
     when = datetime.fromtimestamp(changed, UTC).astimezone()
     return Listed(path, model or "?", state, percent, left[0] if left else "", size, when)

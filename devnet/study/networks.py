@@ -20,7 +20,6 @@ from devnet.export import (
     to_torch,
 )
 from devnet.fip import Adam, Euclidean, NewTask, Path, PenalizedGradient, Problem, StopWhen, traverse
-from devnet.io import write_tensors
 from devnet.io.nouns import load_wiring
 from devnet.sheet import Wiring
 from devnet.tasks import accuracy, train_classifier
@@ -145,19 +144,6 @@ def second_task(
         stop=StopWhen(steps),
     )
     return traverse(module, problem, rng=rng, checkpoint=checkpoint)
-
-
-def write_path(out: str | FilePath, path: Path, along: npt.NDArray[np.float64]) -> None:
-    """Write a path with the weights from which it starts and the accuracy at each way-point.
-
-    Args:
-        out: Where.
-        path: The path.
-        along: (K,), test accuracy in per cent.
-    """
-    arrays, metadata = path.to_tensors()
-    base = {f"base.{name}": value.detach().cpu().numpy() for name, value in path.base.state_dict().items()}
-    write_tensors(out, arrays | base | {"accuracy": along}, "path", metadata)
 
 
 def scores_along(path: Path, x: Any, y: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

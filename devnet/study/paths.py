@@ -21,19 +21,18 @@ from devnet.fip import Damage, Path
 from devnet.io import Checkpoints, RunFolder
 from devnet.io.stages import Part, Stage
 from devnet.study import networks
+from devnet.study.beside import second_learners
 from devnet.study.networks import (
-    SECOND_RATE,
     scores_along,
     second_task,
     seen,
     trained,
     untrained,
-    write_path,
 )
 from devnet.study.plan import Plan
 from devnet.study.stages import training_images, wiring_of
 from devnet.study.workers import in_processes
-from devnet.tasks import accuracy, baselines, recover, sparsify, train_classifier
+from devnet.tasks import accuracy, baselines, recover, save_path, sparsify
 
 SPARSIFY_STEPS = 1000
 SECOND_STEPS = 600
@@ -200,15 +199,13 @@ def _compared(job: Job) -> dict[str, Any]:
 
 def _second_task(job: Job, dense: nn.Module) -> dict[str, Callable[[Checkpoints], Any]]:
     """Teach the perceptron the same images turned by a quarter; few images of the first task are kept."""
-    kept, old, new, y = job.x_train[:STORED], job.y_train[:STORED], job.turned_train, job.y_train
-    share = np.resize(np.arange(len(kept)), len(new))  # as many as of the new task
-    rule = {"steps": job.second_steps, "rate": SECOND_RATE, "rng": job.key.child("second")}
+    x, new, y = (torch.from_numpy(np.array(a)) for a in (job.x_train, job.turned_train, job.y_train))
+    steps, key = job.second_steps, job.key.child("second")
+    replay, naive = second_learners(dense, (x[:STORED], y[:STORED]), (new, y), steps, key)
     return {
-        "fip": lambda checkpoint: second_task(dense, kept, new, y, checkpoint=checkpoint, **rule),
-        "replay": lambda _: train_classifier(
-            dense, np.concatenate([new, kept[share]]), np.concatenate([y, old[share]]), batch=128, **rule
-        ),
-        "naive": lambda _: train_classifier(dense, new, y, batch=64, **rule),
+        "fip": lambda place: second_task(dense, x[:STORED], new, y, steps=steps, rng=key, checkpoint=place),
+        "replay": lambda _: replay.run(),
+        "naive": lambda _: naive.run(),
     }
 
 
@@ -219,9 +216,8 @@ def _measured(job: Job, part: Part, name: str, run: Callable[[Checkpoints], Any]
     seconds = round(place.cpu_seconds, 4)
     module = outcome.module() if isinstance(outcome, Path) else outcome
     if job.keep and isinstance(outcome, Path):
-        write_path(
-            part.file(f"path-{name}-0.safetensors"), outcome, scores_along(outcome, job.x_test, job.y_test)
-        )
+        along = scores_along(outcome, job.x_test, job.y_test)
+        save_path(outcome, part.file(f"path-{name}-0.safetensors"), accuracy=along)
     return {"accuracy": _score(job, module, name), "cpu_seconds": seconds}
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from devnet._core import stopping
 from devnet._core.errors import ConfigError, CorruptFileError, InterruptedRunError
+from devnet._core.lock import refuse_busy
 from devnet._core.progress import task
 from devnet._core.random import Key, as_key
-from devnet.io import EVERY, RunFolder, read_run, write_json
+from devnet.io import EVERY, RunFolder, read_run, verify, write_json
 from devnet.io.stages import Stage
 from devnet.spec import ModelSpec
 from devnet.study import stages
@@ -105,8 +106,10 @@ def run_model(
         ResourceError: This machine has not enough memory or disk; nothing has been written.
         BusyError: The folder is in use or holds something else.
         StorageError: A file could not be written.
+        CorruptFileError: The folder's configuration is damaged, or it holds a link, pipe or device.
         InterruptedRunError: Ctrl-C, or it was asked to stop; what was done is kept.
     """
+    refuse_busy(out)
     plan = Plan.of(model, rng, data, workers)
     if not (Path(out) / "manifest.json").exists():
         checked(plan, out)
@@ -140,8 +143,8 @@ def resume_run(path: str | Path, *, workers: int | None = None, every: float = E
 
     Raises:
         ConfigError: It is no run folder.
-        BusyError: Another process writes there, or another devnet made it.
-        CorruptFileError: Its configuration is damaged.
+        BusyError: Another process writes there, or another devnet began it.
+        CorruptFileError: Its configuration is damaged, or it holds a link, pipe or device.
         InterruptedRunError: As in ``run_model``.
     """
     model, record = read_run(path)
@@ -149,6 +152,9 @@ def resume_run(path: str | Path, *, workers: int | None = None, every: float = E
         key, seed = Key(int(record["key"])), record["notes"]["seed"]
     except (KeyError, TypeError, ValueError, ConfigError):
         raise CorruptFileError(f"{Path(path) / 'run.json'}: names no key") from None
+    with RunFolder.existing(path) as run:
+        if run.complete():
+            return read_summary(run.path)
     same = isinstance(seed, int) and as_key(seed) == key
     return run_model(model, path, rng=seed if same else key, workers=workers, every=every)
 
@@ -188,11 +194,19 @@ def report_again(path: str | Path) -> Path:
     Raises:
         ConfigError: The folder holds no run, or one without a summary.
         BusyError: Another process writes there.
+        CorruptFileError: A file that the page is drawn from is not as it was written; nothing has been changed.
     """
     with RunFolder.existing(path) as run:
         read_summary(run.path)
+        verify(run.path, but=_drawn(run.path))  # a new manifest signs what lies there
         with run.stage(_REPORT.name, [name for name in _REPORT.after if (run.path / name).is_dir()]) as stage:
             _report(None, run, stage)
         if all(run.finished(step.name, step.after) for step in STEPS):
             run.write_manifest(REPEATABLE)
     return run.path / "report.html"
+
+
+def _drawn(path: Path) -> set[str]:
+    """Return the files that the last stage writes."""
+    figures = {f"figures/{file.name}" for file in (path / "figures").glob("*")}
+    return figures | {"report.html", *(f"{_REPORT.name}/{name}.json" for name in ("stage", "times"))}

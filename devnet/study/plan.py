@@ -59,7 +59,12 @@ class Plan:
         if workers is not None and (isinstance(workers, bool) or workers < 1):
             raise ConfigError("workers", workers, "at least 1")
         if not spec.learning:
-            raise ConfigError("learning", "none", "a model with at least one [learning.NAME] table")
+            raise ConfigError(
+                "learning",
+                "none",
+                "a model with at least one [learning.NAME] table, whose pools the read-outs and paths of a run take; devnet "
+                "grow and devnet stack wire a [stack] alone",
+            )
         if spec.readout.data != "digits" and where(spec.readout.data) is None:
             load_images(spec.readout.data)  # raises, and says how to get it
         Scaffold.from_spec(spec.scaffold)

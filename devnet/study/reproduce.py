@@ -13,7 +13,7 @@ from typing import Any
 
 from devnet._core.errors import ConfigError, DevnetError
 from devnet.io import read_json, write_json, write_text
-from devnet.study.claims import bar, measured, reached
+from devnet.study.claims import bar, measured, verdict
 from devnet.study.figure import Effort, study_claims
 from devnet.study.workers import in_threads
 
@@ -127,7 +127,7 @@ def table(found: dict[str, Any]) -> str:
     ]
     for name, figure in found["figures"].items():
         for number, row in enumerate(figure["rows"]):
-            mark = reached(row) if Effort(figure["effort"]).holds_bars else "-"
+            mark = verdict(row) if Effort(figure["effort"]).holds_bars else "-"
             first = f"`{name}.py --{figure['effort']}`" if number == 0 else ""
             minutes = f"{figure['seconds'] / 60:.1f}" if number == 0 else ""
             cells = (first, row["text"], f"{row.get('paper', '')}", measured(row), str(row["seeds"]))

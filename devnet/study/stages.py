@@ -146,10 +146,14 @@ def organize_sheets(plan: Plan, run: RunFolder, stage: Stage) -> None:
             key = plan.key.child("organize", "stack", i)
             stack = organize_stack(sheets[i], rng=key, checkpoint=part.checkpoint())
             save(stack, part.file(f"stack-{i}.safetensors"))
-            return {
-                name: layer_statistics(stack, number).numbers()
-                for number, name in enumerate(stack.spec.layers, start=2)
-            }
+            found: dict[str, dict[str, float]] = {}
+            for number, (name, below) in enumerate(
+                zip(stack.spec.layers, stack.spec.feeding, strict=True), start=2
+            ):
+                found[name] = layer_statistics(stack, number).numbers()
+                if below > 1:
+                    found[f"{name}, seen in layer 1"] = layer_statistics(stack, number, seen_in=1).numbers()
+            return found
 
         return stage.once(f"stack-{i}", work)
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +20,19 @@ from typing import Any, cast
 
 from devnet._core import stopping
 from devnet._core.checkpoint import fingerprint
-from devnet._core.errors import BusyError, ConfigError, DevnetError, InterruptedRunError, Problem
+from devnet._core.errors import (
+    BusyError,
+    ConfigError,
+    DevnetError,
+    InterruptedRunError,
+    Problem,
+    ResourceError,
+    StorageError,
+)
 from devnet._core.optional import require
 from devnet._core.progress import task
-from devnet.io import locked, make_folder, read_json, write_bytes, write_json, write_text
+from devnet._core.reading import read_toml
+from devnet.io import RunFolder, locked, make_folder, read_json, write_bytes, write_json, write_text
 from devnet.spec import Spec, dump_model, load_model, parse_model
 from devnet.study.pipeline import run_model
 from devnet.study.plan import Plan
@@ -61,7 +69,8 @@ def points_of(path: str | Path) -> list[Point]:
         The points: all combinations of the grid's values in the order of the file, each with all seeds.
 
     Raises:
-        ConfigError: The file is no study, or a value does not fit the model; all that is wrong, together.
+        ConfigError: The file is no study, or a value does not fit the model or is given twice; all that is wrong,
+            together.
     """
     path = Path(path)
     study = _study(path)
@@ -70,7 +79,7 @@ def points_of(path: str | Path) -> list[Point]:
         model = path.parent / model
     base = load_model(model)
     fields = list(study["grid"])
-    points: list[Point] = []
+    points: dict[str, Point] = {}
     wrong: list[Problem] = []
     for values in itertools.product(*study["grid"].values()):
         chosen = dict(zip(fields, values, strict=True))
@@ -83,17 +92,20 @@ def points_of(path: str | Path) -> list[Point]:
             wrong += [problem for problem in error.problems if problem not in wrong]
             continue
         text = dump_model(spec)
-        points += [Point(f"{fingerprint(text, seed)[:12]}", text, seed, chosen) for seed in study["seeds"]]
+        for seed in study["seeds"]:
+            point = Point(f"{fingerprint(text, seed)[:12]}", text, seed, chosen)
+            if (same := points.setdefault(point.name, point)) is not point:
+                wrong.append(Problem("grid", chosen, f"other values: {same.values} are the same model"))
     if wrong:
         first, *more = wrong
         raise ConfigError(first.field, first.value, first.allowed, more=more)
-    return points
+    return list(points.values())
 
 
 def _study(path: Path) -> dict[str, Any]:
     try:
-        study = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        study = read_toml(path)
+    except DevnetError as error:
         raise ConfigError("study", str(path), f"a readable TOML file ({error})") from None
     study = {"seeds": [0], "grid": {}} | study
     known = {"model", "seeds", "grid"}
@@ -122,7 +134,14 @@ def _put(part: Any, names: Sequence[str], value: Any, field: str) -> Any:
         )
     inner = part[name] if isinstance(part, dict) else getattr(part, name)
     new = _put(inner, rest, value, field) if rest else value
-    return part | {name: new} if isinstance(part, dict) else part.replace(**{name: new})
+    if isinstance(part, dict):
+        return part | {name: new}
+    try:
+        return part.replace(**{name: new})
+    except ConfigError as error:  # names the field as this part does
+        above = "grid." + field.removesuffix(".".join(names))
+        first, *more = (Problem(above + one.field, one.value, one.allowed) for one in error.problems)
+        raise ConfigError(first.field, first.value, first.allowed, more=more) from None
 
 
 def run_point(point: Point, folder: str) -> str:
@@ -137,16 +156,26 @@ def run_point(point: Point, folder: str) -> str:
 
     Raises:
         InterruptedRunError: The sweep was asked to stop.
+        StorageError: A file cannot be written, so neither can those of the other points.
+        ResourceError: The disk has no room for it.
     """
     try:
         run_model(
             parse_model(point.model, where=point.name), Path(folder) / point.name, rng=point.seed, workers=1
         )
-    except InterruptedRunError:
+    except (InterruptedRunError, StorageError):
         raise
+    except ResourceError as error:
+        if str(error).startswith("disk: "):
+            raise
+        return _why(error)
     except (DevnetError, MemoryError, ArithmeticError, ValueError, RuntimeError) as error:
-        return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        return _why(error)
     return ""
+
+
+def _why(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
 
 
 Work = Callable[[Point, str], str]
@@ -182,6 +211,8 @@ def sweep(
     Raises:
         ConfigError: The study does not fit; nothing has been written.
         BusyError: The folder is in use or holds something else.
+        StorageError: A file cannot be written; what was done is kept.
+        ResourceError: The disk has no room for a point; what was done is kept.
         InterruptedRunError: It was asked to stop; what was done is kept.
     """
     points, out = points_of(study), Path(out)
@@ -194,7 +225,7 @@ def sweep(
         if (out / "study.json").exists() and read_json(out / "study.json") != told:
             raise BusyError(f"{out}: holds another study; choose another folder")
         write_json(out / "study.json", told)
-        missing = [point for point in points if not (out / point.name / "manifest.json").exists()]
+        missing = [point for point in points if not RunFolder(out / point.name).complete()]
         failed: dict[str, str] = {}
         with task("sweep", len(points)) as tick:
             tick(len(points) - len(missing))
@@ -243,11 +274,17 @@ def _write_table(rows: list[dict[str, Any]], out: Path) -> None:
     writer.writeheader()
     writer.writerows(rows)
     write_text(out / "table.csv", text.getvalue())
-    table = pa.table({name: [_cell(row.get(name)) for row in rows] for name in columns})
+    table = pa.table({name: _column([row.get(name) for row in rows]) for name in columns})
     data = io.BytesIO()
     parquet.write_table(table, data)
     write_bytes(out / "table.parquet", data.getvalue())
 
 
-def _cell(value: Any) -> Any:
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+def _column(values: list[Any]) -> list[Any]:
+    """Return values of one kind, as a column needs: text where they are of several, or of none that a table knows."""
+    there = [value for value in values if value is not None]
+    kinds = {type(value) for value in there}
+    long = any(type(value) is int and abs(value) >= 2**63 for value in there)
+    if long or not (kinds <= {int, float} or kinds in ({bool}, {str})):
+        return [None if value is None else str(value) for value in values]
+    return [None if value is None else float(value) for value in values] if len(kinds) > 1 else values

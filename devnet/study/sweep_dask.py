@@ -6,6 +6,8 @@ workers is given up as failed; the others finish.
 
 from __future__ import annotations
 
+import re
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -18,6 +20,8 @@ from devnet.study.sweep import Point, Runner, Work
 
 DEATHS = 3
 """Workers that a point may kill and still be tried again."""
+_ANSWER = 20.0
+"""Seconds in which a scheduler answers."""
 _LOOK = 0.2
 _RENEW = 10.0
 """Seconds between two looks for workers that are missing: a cluster does not replace one that came back too late."""
@@ -38,11 +42,14 @@ def on_dask(workers: int, scheduler: str | None = None) -> Runner:
         The runner.
 
     Raises:
+        ConfigError: The address is none, or nobody answers there.
         MissingDependencyError: Dask, or dask-jobqueue for SLURM, is not installed.
     """
     require("distributed", extra="sweep")
     if scheduler == "slurm":
         require("dask_jobqueue", extra="sweep,slurm")
+    elif scheduler is not None:
+        _call(scheduler)
 
     def run(points: Sequence[Point], folder: str, work: Work) -> Iterator[tuple[Point, str]]:
         from dask import config
@@ -63,7 +70,7 @@ def on_dask(workers: int, scheduler: str | None = None) -> Runner:
                 if scheduler in (None, "slurm"):
                     cluster = stack.enter_context(_cluster(workers, scheduler))
                 where = scheduler if cluster is None else cluster
-                client = stack.enter_context(Client(where, set_as_default=False, timeout="20s"))
+                client = stack.enter_context(Client(where, set_as_default=False, timeout=_ANSWER))
             except (OSError, ValueError, TimeoutError) as error:
                 raise ConfigError(
                     "scheduler", scheduler, f"the address of a Dask scheduler ({error})"
@@ -72,6 +79,18 @@ def on_dask(workers: int, scheduler: str | None = None) -> Runner:
             yield from _gathered(client, points, folder, work, renew)
 
     return run
+
+
+def _call(scheduler: str) -> None:
+    """Refuse what is no address, and one where nobody answers, before anything is written for it."""
+    allowed = "the address of a Dask scheduler that is running, as tcp://HOST:PORT, or slurm"
+    found = re.fullmatch(r"(?:tcp|tls|wss?)://(?:\[([\da-fA-F:]+)\]|([\w.-]+)):(\d{1,5})", scheduler)
+    if found is None:
+        raise ConfigError("scheduler", scheduler, allowed)
+    try:
+        socket.create_connection((found[1] or found[2], int(found[3])), timeout=_ANSWER).close()
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise ConfigError("scheduler", scheduler, f"{allowed} ({error})") from None
 
 
 def _cluster(workers: int, scheduler: str | None) -> Any:

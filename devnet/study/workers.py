@@ -7,11 +7,19 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Executor, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_EXCEPTION,
+    BrokenExecutor,
+    Executor,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from devnet._core import stopping
+from devnet._core.errors import ResourceError
 from devnet._core.progress import task
 
 _LOOK = 0.1
@@ -51,6 +59,9 @@ def in_processes(label: str, function: Callable[[T], R], arguments: Iterable[T],
 
     Returns:
         The results, in order.
+
+    Raises:
+        ResourceError: A process was killed.
     """
     given = list(arguments)
     if workers == 1:
@@ -69,7 +80,13 @@ def in_processes(label: str, function: Callable[[T], R], arguments: Iterable[T],
         task(label, len(given)) as tick,
         _stoppable(pool, stop.set),
     ):
-        return _collect([pool.submit(function, argument) for argument in given], tick, stop.set)
+        try:
+            return _collect([pool.submit(function, argument) for argument in given], tick, stop.set)
+        except BrokenExecutor:
+            raise ResourceError(
+                f"{label}: a worker was ended, most likely for want of memory; give fewer --workers; "
+                "the same command, or devnet resume, goes on"
+            ) from None
 
 
 def _collect(futures: Sequence[Any], tick: Callable[..., None], stop: Callable[[], None]) -> list[Any]:

@@ -21,6 +21,7 @@ from devnet.fip._inputs import as_inputs, call
 from devnet.fip._network import BATCH_NORMS
 from devnet.fip._reference import as_labels
 from devnet.fip._running import evaluating
+from devnet.tasks._examples import classified, labels_of
 
 
 @final
@@ -151,7 +152,7 @@ def trained(
     """
     network = Network(module)
     x = as_inputs("inputs", inputs, network.weights)
-    y = as_labels("labels", labels, x, network.outputs(x[:1]).shape[-1])
+    y = labels_of(network, x, labels)
     out = torch.empty_like(network.weights)
     for part in network.module.modules():
         if of_batch and isinstance(part, BATCH_NORMS):
@@ -200,14 +201,15 @@ def accuracy(module: nn.Module, inputs: Any, labels: Any) -> float:
         A number from 0 to 1.
 
     Raises:
-        ConfigError: Inputs or labels do not fit.
+        ConfigError: Inputs, labels and outputs ``[N, C]`` do not fit together.
     """
     like = next(module.parameters(), torch.zeros(0))
     x = as_inputs("inputs", inputs, like.detach())
     y = as_labels("labels", labels, x)
+    right = 0
     with evaluating(module), torch.no_grad():
-        right = sum(
-            int((call(module, x[a : a + 2048]).argmax(-1) == y[a : a + 2048]).sum())
-            for a in range(0, len(x), 2048)
-        )
+        for a in range(0, len(x), 2048):
+            outputs = call(module, x[a : a + 2048])
+            classified(outputs, y)
+            right += int((outputs.argmax(1) == y[a : a + 2048]).sum())
     return right / len(x)

@@ -17,7 +17,10 @@ from devnet.fip import Network
 from devnet.fip._inputs import as_inputs, call
 from devnet.fip._reference import as_labels
 from devnet.fip._running import evaluating
+from devnet.tasks._examples import classified, labels_of, one_tensor
 from devnet.tasks._training import Training, with_weights
+
+_PROBABILITIES = "rows [N, C] of numbers from 0 to 1 with sum 1, the softmax of logits; no NaN"
 
 
 def diversify(
@@ -64,10 +67,10 @@ def diversify(
     positive("radius", radius)
     within("share", share, 0.0, 1.0 + 1e-9)
     network, key = Network(module), as_key(rng)
-    x = as_inputs("inputs", inputs, network.weights)
-    if not isinstance(x, Tensor) or not x.is_floating_point():
-        raise ConfigError("inputs", "not numbers", "one tensor of floating-point numbers")
-    y = as_labels("labels", labels, x, network.outputs(x[:1]).shape[-1])
+    x = one_tensor("inputs", inputs, network.weights)
+    if not x.is_floating_point():
+        raise ConfigError("inputs", str(x.dtype), "floating-point numbers")
+    y = labels_of(network, x, labels)
     training, changed = Training(steps, batch, rate), round(share * min(batch, len(x)))
 
     def slope(step: int, index: Tensor) -> Tensor:
@@ -151,25 +154,6 @@ def mean_probabilities(members: Sequence[nn.Module], inputs: Any) -> Tensor:
     return total / len(members)
 
 
-def tempered(probabilities: Any, temperature: float) -> Tensor:
-    r"""Return probabilities at a temperature, :math:`p_c^{1/T} / \sum_k p_k^{1/T}` (Guo et al. 2017).
-
-    What is most probable stays so. T is chosen on images that nothing was trained on.
-
-    Args:
-        probabilities: ``[N, C]``.
-        temperature: T > 0; below 1 a network that is right more often than it says becomes surer.
-
-    Returns:
-        ``[N, C]``.
-
-    Raises:
-        ConfigError: The temperature is not positive.
-    """
-    positive("temperature", temperature)
-    return (torch.as_tensor(probabilities).log() / temperature).softmax(-1)
-
-
 def calibration_error(probabilities: Any, labels: Any, *, bins: int = 15) -> float:
     r"""Return the expected calibration error :math:`\sum_b \frac{n_b}{N} |acc_b - conf_b|` (Guo et al. 2017).
 
@@ -182,11 +166,14 @@ def calibration_error(probabilities: Any, labels: Any, *, bins: int = 15) -> flo
         From 0 to 1.
 
     Raises:
-        ConfigError: Labels do not fit.
+        ConfigError: Labels do not fit, or rows that are no probabilities: logits, say, or NaN.
     """
     whole("bins", bins)
     p = torch.as_tensor(probabilities)
+    if p.ndim != 2 or not bool((p >= 0).all()) or not bool(((p.double().sum(1) - 1.0).abs() < 0.01).all()):
+        raise ConfigError("probabilities", f"{p.dtype} {tuple(p.shape)}", _PROBABILITIES)
     y = as_labels("labels", labels, p)
+    classified(p, y)
     confidence, answer = p.double().max(-1)
     right = (answer == y).double().numpy()
     place = np.minimum((confidence.numpy() * bins).astype(int), bins - 1)

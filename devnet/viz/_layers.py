@@ -105,7 +105,7 @@ def layers(wiring: Wiring, *, shown: int = 5, axes: Panels = None) -> Figure:
 
 
 @styled
-def stack(noun: Stack, *, shown: int = 4, axes: Panels = None) -> Figure:
+def stack(noun: Stack, *, layer: int | None = None, shown: int = 4, axes: Panels = None) -> Figure:
     """Draw the layers of a stack in space, and how some units of the top one reach down to the sheet.
 
     Lines lead from a unit to each one of its receptive field in the layer below, from those to theirs, and so on. The
@@ -113,7 +113,8 @@ def stack(noun: Stack, *, shown: int = 4, axes: Panels = None) -> Figure:
     through the layers between. The distance of the layers is not to scale.
 
     Args:
-        noun: A stack; of one with branches, what feeds its last layer.
+        noun: A stack; of one with branches, what feeds the layer.
+        layer: Number of the top layer that is drawn, from 2; None: the last.
         shown: Number of units, 1 to 8.
         axes: An Axes, or None for a new figure.
 
@@ -121,14 +122,13 @@ def stack(noun: Stack, *, shown: int = 4, axes: Panels = None) -> Figure:
         The figure.
 
     Raises:
-        ConfigError: A wrong number of units, or the wrong number of Axes.
+        ConfigError: No such layer, a wrong number of units, or the wrong number of Axes.
     """
     _check(shown)
-    count = len(noun.layers) + 1
-    figure, (place,) = panels(axes, 1, size=(0.62 * WIDTH, 1.1 + 1.0 * count))
-    top = noun.places(count)
+    path = noun.path(len(noun.layers) + 1 if layer is None else layer)
+    figure, (place,) = panels(axes, 1, size=(0.62 * WIDTH, 1.1 + 1.0 * len(path)))
+    top = noun.places(path[-1])
     chosen = np.array(_far(top, top.mean(axis=0), shown))
-    path = noun.path(count)
     points = {f"layer {number}": noun.places(number) for number in path}
     _draw(place, noun.sheet, points, [noun.weights(number) for number in path[1:]], chosen)
     return figure

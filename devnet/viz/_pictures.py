@@ -225,15 +225,19 @@ def _pools(run: Run) -> Iterator[Picture]:
 def _stack(run: Run) -> Iterator[Picture]:
     found = run.stack
     if found is not None:
-        yield Picture(
-            "stack",
-            "stack",
-            "All layers in space",
-            "Lines lead from units of the top layer, which lie far apart, to the fields they have in the layer below, and so "
-            "on down. The heights are not to scale.",
-            f"{len(found.layers) + 1} sheets in space, one above the other; lines join units of the top to their fields below.",
-            lambda: stack(found),
-        )
+        ends = [top for top in range(2, len(found.layers) + 2) if top not in found.spec.feeding]
+        for top in ends:  # of a stack with branches a picture each
+            path = found.path(top)
+            *lower, last = map(str, path)
+            yield Picture(
+                "stack",
+                "stack" if len(ends) == 1 else f"stack-{top}",
+                "All layers in space" if len(ends) == 1 else f"Layers {', '.join(lower)} and {last} in space",
+                "Lines lead from units of the top layer, which lie far apart, to the fields they have in the layer below, "
+                "and so on down. The heights are not to scale.",
+                f"{len(path)} sheets in space, one above the other; lines join units of the top to their fields below.",
+                lambda top=top: stack(found, layer=top),
+            )
 
 
 def _readout(run: Run) -> Iterator[Picture]:

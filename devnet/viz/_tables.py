@@ -124,7 +124,7 @@ def pools(summary: dict[str, Any], model: ModelSpec) -> Table | None:
 
 
 def stack(summary: dict[str, Any]) -> Table | None:
-    """Return what is known of each layer of a stack over the one below."""
+    """Return what is known of each layer of a stack over the one below, and of deep ones over the first sheet."""
     found = summary.get("stack")
     if not found:
         return None

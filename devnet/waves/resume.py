@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from devnet._core.checkpoint import Arrays, fingerprint
+from devnet._core.checkpoint import Arrays, Saved, alike, counts, fingerprint
 from devnet.backends.base import Backend, SheetModel, State
 from devnet.dynamics.plasticity import Learner
 
@@ -47,6 +47,31 @@ def packed(state: State) -> dict[str, npt.NDArray[Any]]:
     if state.learner is not None:
         arrays |= {f"learner.{name}": getattr(state.learner, name) for name in _LEARNED}
     return arrays
+
+
+def is_whole(state: State, saved: Saved, cut: int, steps: int) -> bool:
+    """Say whether what was saved can be the state, between two of so many steps, of what a fresh state belongs to.
+
+    Args:
+        state: The fresh state.
+        saved: What was saved.
+        cut: The steps of which states are cut at multiples.
+        steps: How many steps there are.
+
+    Returns:
+        Whether it is safe to go on from.
+    """
+    arrays, step = saved.arrays, saved.numbers.get("step", 0)
+    if not alike(arrays, packed(state)) or not counts(step, cut, steps - 1) or step % cut:
+        return False
+    if state.learner is None:
+        return True
+    wins, counted, places = (arrays[f"learner.{name}"] for name in ("wins", "counted", "places"))
+    return (
+        counts(wins, 0, step)
+        and bool(((counted >= 0) & (counted <= wins)).all())
+        and np.array_equal(places, state.learner.places)
+    )
 
 
 def restore(state: State, arrays: Arrays, step: int) -> None:

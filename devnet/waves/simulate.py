@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from devnet._core import stopping
-from devnet._core.checkpoint import Checkpoint
+from devnet._core.checkpoint import Checked, Saved, counts
 from devnet._core.checks import whole
 from devnet._core.errors import ConfigError, InterruptedRunError
 from devnet._core.progress import task
@@ -17,7 +17,7 @@ from devnet._core.random import as_key
 from devnet.backends.base import SheetModel, Spikes, State, backend_of
 from devnet.sheet import Recording, Sheet
 from devnet.spec import DynamicsSpec, Spec
-from devnet.waves.resume import identity, packed, restore
+from devnet.waves.resume import identity, is_whole, packed, restore
 
 CHUNK = 1024
 """Steps between two signs of progress; a multiple of the compiled backend's refresh."""
@@ -60,7 +60,7 @@ def simulate(
     field: str = "exact",
     threads: int = 1,
     dtype: str = "float64",
-    checkpoint: Checkpoint | None = None,
+    checkpoint: Checked | None = None,
 ) -> Recording:
     """Run the spontaneous activity of a sheet.
 
@@ -127,7 +127,7 @@ def stream(
     field: str = "exact",
     threads: int = 1,
     dtype: str = "float64",
-    checkpoint: Checkpoint | None = None,
+    checkpoint: Checked | None = None,
 ) -> Iterator[Recording]:
     """Run the activity of a sheet and hand it out piece by piece, so that memory does not grow with the steps.
 
@@ -172,7 +172,12 @@ def stream(
     unsaved: list[Spikes] = []
     kept = 0
     with task(f"simulate {dynamics.form}", steps) as tick:
-        if checkpoint is not None and (saved := checkpoint.load(identity("simulate", model, stepper, steps))):
+        if checkpoint is not None and (
+            saved := checkpoint.load(
+                identity("simulate", model, stepper, steps),
+                lambda saved: is_whole(state, saved, CHUNK, steps) and _follow(saved, model.n),
+            )
+        ):
             restore(state, saved.arrays, saved.numbers["step"])
             for part in saved.segments:
                 first, kept = kept, int(part["last"])
@@ -190,6 +195,21 @@ def stream(
                     segment = {"time": joined.time, "cell": joined.cell, "last": np.array(state.step)}
                     checkpoint.save(packed(state), {"step": state.step}, segment)
                     unsaved = []
+
+
+def _follow(saved: Saved, n: int) -> bool:
+    """Say whether the spikes of n cells that were saved follow one another up to the step of their state."""
+    first = 0
+    for part in saved.segments:
+        time, cell, last = (part.get(name) for name in ("time", "cell", "last"))
+        if time is None or cell is None or last is None or last.shape != () or time.ndim != 1:
+            return False
+        if not counts(last, first + 1, saved.numbers["step"]) or time.shape != cell.shape:
+            return False
+        if not counts(time, first, int(last) - 1) or not counts(cell, 0, n - 1) or (np.diff(time) < 0).any():
+            return False
+        first = int(last)
+    return first == saved.numbers["step"]
 
 
 def _joined(parts: list[Recording]) -> Recording:

@@ -16,8 +16,8 @@ import torch
 import two_datasets
 
 from devnet.data import load_images
-from devnet.study.tuning import SEEDS, held_out, tune, tuned
-from devnet.tasks.ensemble import calibration_error, mean_probabilities, tempered
+from devnet.study.tuning import SEEDS, held_out, tune
+from devnet.tasks.ensemble import calibration_error, mean_probabilities
 
 if __name__ == "__main__":
     images = held_out(load_images("mnist"))
@@ -54,16 +54,3 @@ if __name__ == "__main__":
         return ensemble.right(p, y_held) - 100 * calibration_error(p, y_held)
 
     tune(__file__, "ensemble", ensemble.CANDIDATES, sure)
-    chosen = tuned(__file__, "ensemble", ensemble.CANDIDATES)
-
-    @cache
-    def said(seed: int) -> dict[str, torch.Tensor]:
-        """Return the probabilities of all ensembles."""
-        made = ensemble.ensembles(images, chosen, 3750, seed)
-        return {name: mean_probabilities(members, x_held) for name, members in made.items()}
-
-    def calibrated(name: str, temperature: float, seed: int) -> float:
-        """Return minus the calibration error, %."""
-        return -100 * calibration_error(tempered(said(seed)[name], temperature), y_held)
-
-    tune(__file__, "ensemble, temperature", ensemble.TEMPERATURES, calibrated)

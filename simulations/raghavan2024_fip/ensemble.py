@@ -14,7 +14,7 @@ from devnet.study.claims import Answer
 from devnet.study.figure import Effort, Found, main
 from devnet.study.tuning import tuned
 from devnet.tasks import train_classifier
-from devnet.tasks.ensemble import calibration_error, diversify, mean_probabilities, perturbed, tempered
+from devnet.tasks.ensemble import calibration_error, diversify, mean_probabilities, perturbed
 from devnet.tasks.models import build
 from devnet.viz.style import OURS, PATCHES, THEIRS, styled
 
@@ -32,11 +32,6 @@ CANDIDATES = {
     },
 }
 ONE, TEN, MOVED = "one network", "independent", "independent, changed images"
-TEMPERATURES = {
-    name: {f"{t:g}": t for t in (1.0, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.05, 1.1, 1.2)}
-    for name in (*CANDIDATES, TEN, MOVED, ONE)
-}
-"""At which an ensemble's mean probabilities are read for the calibrated row."""
 
 
 def trained(images: ImageSet, length: int, rng: tuple[int, int], share: float = 0.0, **moved) -> nn.Module:
@@ -81,7 +76,6 @@ def run(effort: Effort) -> Found:
     x_test, y_test = torch.from_numpy(images.x_test.copy()), torch.from_numpy(images.y_test.copy())
     few, length = effort.pick(50, 500, 2000), effort.pick(20, 600, 3750)
     chosen = tuned(__file__, "ensemble", CANDIDATES)
-    temperatures = tuned(__file__, "ensemble, temperature", TEMPERATURES)
     began = perf_counter()
     scores: dict[str, list[list[float]]] = {}
     for seed in range(effort.pick(1, 1, 5)):
@@ -92,7 +86,6 @@ def run(effort: Effort) -> Found:
             direct = perturbed(members, x_test[:few], y_test[:few], **ATTACK)
             numbers = [right(p, y_test), 100 * calibration_error(p, y_test)]
             numbers += [right(mean_probabilities(members, moved), y_test) for moved in (carried, direct)]
-            numbers += [100 * calibration_error(tempered(p, temperatures[name]), y_test)]
             scores.setdefault(name, []).append(numbers)
     seconds = perf_counter() - began
     got = {name: np.array(v).T for name, v in scores.items()}
@@ -100,10 +93,10 @@ def run(effort: Effort) -> Found:
     values = {
         "accuracy": ours[0] - got[TEN][0],
         "calibration": ours[1] - got[TEN][1],
-        "calibrated": ours[4] - got[TEN][4],
         "transfer": ours[2] - got[TEN][2],
         "snapshots": ours[0] - got["snapshots"][0],
         "accuracy_changed": ours[0] - got[MOVED][0],
+        "calibration_changed": ours[1] - got[MOVED][1],
         "transfer_changed": ours[2] - got[MOVED][2],
         "white_box": ours[3],
     }
@@ -112,13 +105,12 @@ def run(effort: Effort) -> Found:
 
 @styled
 def plot(data) -> Figure:
-    figure = Figure(figsize=(6.8, 2.2), layout="constrained")
+    figure = Figure(figsize=(6.8, 2.1), layout="constrained")
     titles = (
         "test\naccuracy, %",
         "calibration\nerror, %",
         "accuracy, attack\ncarried over, %",
         "accuracy,\nwhite-box PGD, %",
-        "calibration error,\ntempered, %",
     )
     colors = dict(zip(data, (OURS, PATCHES[1], PATCHES[4], PATCHES[3], THEIRS), strict=True))
     panels = figure.subplots(1, len(titles), sharey=True)

@@ -78,13 +78,16 @@ def test_a_layer_has_the_same_spikes_and_the_same_state(maturity):
     close(ours, law)
 
 
-def test_a_layer_without_its_own_wave_one_that_learns_no_more_and_spiking_ones():
+def test_a_layer_without_its_own_wave_one_that_learns_no_more_spiking_and_soft_ones():
     relay, spiking = SPEC.replace(recurrence=0.0, depression=0.0), SPEC.replace(form="spiking")
+    soft = SPEC.replace(competition="soft", share=0.6)
     for spec, learn in (
         (relay, True),
         (SPEC, False),
         (spiking, True),
         (spiking.replace(recurrence=0.0), True),
+        (soft, True),
+        (soft.replace(form="spiking"), True),
     ):
         ours, _ = run(Brian2Stepper("numpy"), spec, learn=learn)
         law, _ = run(stepper_of("reference"), spec, learn=learn)
@@ -131,6 +134,15 @@ def test_a_layer_with_a_rule_has_the_laws_state(rule, form):
     assert state.events == law.events > 50
     for name in ("pre", "post", "wins"):
         np.testing.assert_allclose(getattr(state.learner, name), getattr(law.learner, name), atol=1e-12)
+
+
+def test_cells_without_a_synapse_drive_nobody():
+    weights = np.random.default_rng(0).uniform(0.5, 1.5, (N, SIDE**2))
+    weights[: N // 2] = 0.0
+    state, below = LayerState.of(weights / weights.sum(axis=0)), Frames(np.array([0, 5, 10]), np.arange(10))
+    stage = Stage.at(SPEC, DISTANCE, float(SIDE), 0.0)
+    assert not len(Brian2Stepper("numpy").advance(SPEC, stage, state, below, learn=True).cells)
+    assert state.events == 0
 
 
 def test_the_names_of_the_steppers(monkeypatch):

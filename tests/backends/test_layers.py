@@ -62,6 +62,18 @@ def test_adaptation_lowers_the_drive_without_recurrence_too(backend):
     assert found[1].mean() < found[0].mean() - 0.05
 
 
+@pytest.mark.parametrize("backend", ["numba", "reference"])
+def test_cells_without_a_synapse_drive_nobody(backend):
+    weights = start().weights
+    weights[: N // 2] = 0.0
+    state, half = LayerState.of(weights / weights.sum(axis=0)), np.arange(10)
+    blind, seen = (Frames(np.arange(0, 60, 10), np.tile(half + at, 5)) for at in (0, N // 2))
+    for heard, fires in ((blind, 0), (seen, 5)):
+        out = stepper_of(backend).advance(SPEC, stage(0.0), state, heard, learn=True)
+        assert np.count_nonzero(np.diff(out.first)) == state.events == fires
+    assert state.c.any()
+
+
 @pytest.mark.parametrize("form", ["rate", "spiking"])
 @pytest.mark.parametrize("maturity", [0.0, 0.4, 1.0])
 def test_a_free_run_of_2200_steps_has_the_same_spikes_and_the_same_state(maturity, form):
@@ -74,6 +86,18 @@ def test_a_free_run_of_2200_steps_has_the_same_spikes_and_the_same_state(maturit
         np.testing.assert_allclose(getattr(compiled, name), getattr(law, name), rtol=0, atol=1e-11)
     assert (compiled.fired == law.fired).all()
     assert compiled.events == law.events > (1000 if form == "rate" else 500)
+
+
+@pytest.mark.parametrize("form", ["rate", "spiking"])
+def test_soft_competition_has_the_same_spikes_and_the_same_state(form):
+    spec = SPEC.replace(form=form, competition="soft", share=0.6)
+    (law, spikes), (compiled, other) = (run(name, 600, 0.8, spec) for name in ("reference", "numba"))
+    assert len(set(np.diff(spikes.first).tolist())) > 5  # bumps of many sizes
+    np.testing.assert_array_equal(spikes.first, other.first)
+    np.testing.assert_array_equal(spikes.cells, other.cells)
+    for name in ("weights", "x", "a", "o", "c"):
+        np.testing.assert_allclose(getattr(compiled, name), getattr(law, name), rtol=0, atol=1e-11)
+    assert compiled.events == law.events > 100
 
 
 def test_one_step_agrees_to_rounding_from_any_state_of_the_law():

@@ -110,7 +110,9 @@ def test_a_stack_is_wired_from_a_sheet_whose_model_has_one(files, capsys, tmp_pa
     io.save(replace(sheet, model=sheet.model.replace(stack=StackSpec(layers=layers))), tmp_path / "sheet")
     assert main(["stack", str(tmp_path / "sheet"), "-o", str(tmp_path / "stack"), "--steps", "50"]) == 0
     assert [layer.units for layer in io.load(tmp_path / "stack").layers] == [9, 4]
-    assert capsys.readouterr().out.count("order ") == 2
+    told = capsys.readouterr().out
+    assert told.count("order ") == 3
+    assert "layer 3 seen in layer 1: " in told
     capsys.readouterr()
     assert (
         main(["export", str(tmp_path / "stack"), "-o", str(tmp_path / "weights"), "--answer", "relay"]) == 0
@@ -119,6 +121,9 @@ def test_a_stack_is_wired_from_a_sheet_whose_model_has_one(files, capsys, tmp_pa
     assert (tmp_path / "weights").stat().st_size > 1000
     assert main(["export", str(tmp_path / "stack"), "-o", str(tmp_path / "none"), "--format", "keras"]) == 2
     assert main(["export", str(tmp_path / "stack"), "-o", str(tmp_path / "none"), "--hidden", "9"]) == 2
+    nir = ["--format", "nir", "--answer", "sums"]
+    assert main(["export", str(tmp_path / "stack"), "-o", str(tmp_path / "none"), *nir]) == 2
+    assert "it does not apply to nir" in capsys.readouterr().err
     assert main(["export", str(files / "wiring"), "-o", str(tmp_path / "none"), "--answer", "relay"]) == 2
     assert main(["export", str(files / "wiring"), "-o", str(tmp_path / "none"), "--format", "nir"]) == 2
     assert "other formats are for stacks" in capsys.readouterr().err
@@ -341,6 +346,23 @@ def test_every_error_has_its_exit_code(monkeypatch, capsys, tmp_path, error, cod
     assert main(["grow", MODEL, "--out", str(tmp_path / "a")]) == code
     assert capsys.readouterr().err.startswith("devnet: ")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupt_outside_of_a_command_is_a_line(monkeypatch, capsys):
+    def interrupted(**_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["devnet.cli.main"], "app", interrupted)
+    assert main(["doctor"]) == 75
+    assert capsys.readouterr().err == "devnet: stopped; nothing was written\n"
+
+
+def test_a_working_folder_that_is_gone_is_named(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert main(["doctor"]) == 4
+    assert capsys.readouterr().err.startswith("devnet: the working folder is gone or cannot be read; go to")
 
 
 def test_a_bug_is_not_hidden(monkeypatch, tmp_path):

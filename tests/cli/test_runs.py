@@ -1,6 +1,7 @@
 """Commands on run folders: list, check, go on; and what the machine can do."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from devnet.io import RunFolder
 from devnet.spec import load_model
 from devnet.study.listing import listed
 
+MODEL = "raghavan2019_grown_pooling/small"
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "0.1"
 HOLD = """
 import sys
@@ -59,6 +61,49 @@ def test_runs_are_listed_with_state_progress_and_size(tmp_path, capsys):
     assert [one.state for one in listed(tmp_path) if one.path.name == "d"] == ["stopped"]
 
 
+@pytest.mark.parametrize("name", ["run.json", "config.toml"])
+@pytest.mark.parametrize("content", ["[", None])
+def test_a_damaged_run_is_listed_as_such_though_it_has_a_manifest(tmp_path, name, content):
+    shutil.copytree(GOLDEN / "run", tmp_path / "run")
+    (tmp_path / "run" / name).unlink()
+    if content is not None:
+        (tmp_path / "run" / name).write_text(content)
+    found = [] if (name, content) == ("run.json", None) else ["damaged"]
+    assert [one.state for one in listed(tmp_path)] == found
+
+
+@pytest.mark.parametrize("command", ["run", "resume"])
+def test_a_second_command_says_busy_in_under_a_second_before_it_loads_anything(tmp_path, command):
+    """Its own time is counted: other processes may hold the cores."""
+    words = [str(tmp_path)] if command == "resume" else [MODEL, "--out", str(tmp_path)]
+    code = (
+        "import sys, time\nfrom devnet.cli import main\ncode = main(sys.argv[1:])\n"
+        "print(code, time.process_time(), *{'numpy', 'torch', 'numba', 'scipy'} & set(sys.modules))"
+    )
+    with RunFolder.open(tmp_path, load_model(MODEL), {"key": "1"}):
+        done = subprocess.run(
+            [sys.executable, "-c", code, command, *words], capture_output=True, text=True, check=False
+        )
+    told, seconds, *heavy = done.stdout.split()
+    assert told == "3", done.stderr
+    assert f"in use by process {os.getpid()} on " in done.stderr
+    assert float(seconds) < 1
+    assert heavy == []
+
+
+def test_a_plan_that_does_not_fit_is_refused_before_it_is_timed(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("torch")
+    from devnet.study import calibrate, estimate
+
+    def heavy(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(calibrate, "calibrated", heavy)
+    monkeypatch.setattr(estimate, "available_memory", lambda: 1_000_000)
+    assert main(["plan", MODEL, "--out", str(tmp_path), "--workers", "1"]) == 6
+    assert "memory: " in capsys.readouterr().err
+
+
 def test_a_run_is_checked_by_command(tmp_path, capsys):
     run = tmp_path / "run"
     shutil.copytree(GOLDEN / "run", run)
@@ -81,9 +126,20 @@ def test_the_doctor_names_everything_and_how_to_add_what_is_missing(capsys, monk
     assert main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
     told = {line[5:21].strip(): line for line in lines}
-    assert {"memory", "disk", "numba", "torch", "GPU", "C++ compiler", "browser", "ffmpeg", "digits"} <= set(
-        told
-    )
+    assert {
+        "memory",
+        "disk",
+        "numba",
+        "torch",
+        "onnx",
+        "nir",
+        "snntorch",
+        "GPU",
+        "C++ compiler",
+        "browser",
+        "ffmpeg",
+        "digits",
+    } <= set(told)
     assert told["ffmpeg"].startswith("no")
     assert "install ffmpeg" in told["ffmpeg"]
     assert told["digits"].startswith("yes")

@@ -72,6 +72,31 @@ def test_k_fire_and_the_strongest_of_them_teach():
     assert sorted(np.flatnonzero(changed)) == sorted(teachers)
 
 
+def test_in_soft_competition_all_fire_that_come_near_the_most_active_one():
+    sizes = []
+    for share in (0.3, 0.6, 0.9):
+        spec = LayerSpec(units=25, competition="soft", share=share, threshold=1e-3, width=(0.2, 0.2))
+        state, at = layer(seed=3), stage(spec)
+        layer_step(spec, at, state, np.arange(5), True)
+        assert (state.fired == (state.x > share * state.x.max())).all()
+        assert np.count_nonzero(state.c > 0) == min(2, state.fired.sum())  # whatever fires, few teach
+        sizes.append(int(state.fired.sum()))
+    assert sizes[0] > sizes[1] > sizes[2] >= 1
+    high = spec.replace(threshold=10.0)
+    layer_step(high, at, state, np.arange(5), True)
+    assert not state.fired.any()
+
+
+def test_one_unit_may_fire_alone_where_it_is_asked_for():
+    spec = LayerSpec(units=25, winners=(0.01, 0.01))
+    assert (stage(spec).teachers, stage(spec).winners) == (2, 2)
+    alone = stage(spec.replace(fewest=1))
+    assert (alone.teachers, alone.winners) == (1, 1)
+    state = layer()
+    layer_step(spec.replace(fewest=1), replace(alone, spread=np.eye(25)), state, np.arange(5), True)
+    assert state.fired.sum() == np.count_nonzero(state.c > 0) == 1
+
+
 def test_the_gap_junctions_make_neighbors_fire_together():
     spec = LayerSpec(units=25, winners=(0.16, 0.16), width=(0.2, 0.2))
     state = layer(seed=3)

@@ -164,6 +164,59 @@ def test_a_unit_without_synapses_silences_no_other(stack: Stack, frames: np.ndar
         assert np.array_equal(found, settled(bare, frame)[0])
 
 
+@pytest.fixture(scope="module")
+def alike(stack: Stack) -> Stack:
+    """One layer of units that all have the same weights, from 64 cells: nothing is rounded."""
+    n, m = stack.layers[0].weights.shape
+    weights = np.zeros((n, m))
+    weights[20:84] = 1 / 64
+    layer = replace(stack.layers[0], weights=weights, c=np.zeros(m))
+    return replace(stack, spec=StackSpec(layers={"l36": layer.spec}), layers=(layer,))
+
+
+def test_of_units_that_tie_the_first_k_fire_and_none_for_cells_without_a_synapse(alike: Stack) -> None:
+    x = np.zeros((2, alike.sheet.n))
+    x[0, 20:36] = x[1, :16] = 1.0
+    (relayed,) = stack_to_torch(alike, answer="relay", dtype=torch.float64).each(torch.tensor(x))
+    assert np.array_equal(np.flatnonzero(relayed[0]), np.arange(11))  # 0.3 of 36
+    assert not relayed[1].any()
+    for frame, ours in zip(x, relayed.numpy(), strict=True):
+        (theirs,) = settled(alike, frame)
+        assert np.array_equal(ours, theirs)
+    pytest.importorskip("onnx", reason="needs devnet[onnx]")
+    runtime = pytest.importorskip("onnxruntime", reason="needs devnet[onnx]")
+    model = to_onnx(alike, answer="relay").SerializeToString()
+    session = runtime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"cells": x.astype(np.float32)})
+    assert np.array_equal(found, relayed.numpy())
+
+
+def test_soft_competition_is_relayed(stack: Stack, frames: np.ndarray) -> None:
+    specs = {name: part.replace(competition="soft", share=0.6) for name, part in stack.spec.layers.items()}
+    layers = tuple(
+        replace(layer, spec=part) for layer, part in zip(stack.layers, specs.values(), strict=True)
+    )
+    soft = replace(stack, spec=StackSpec(layers=specs), layers=layers)
+    module = stack_to_torch(soft, answer="relay", dtype=torch.float64)
+    found = [layer.numpy() for layer in module.each(torch.tensor(frames))]
+    assert len(set(found[0].sum(axis=1).tolist())) > 3
+    for row, frame in enumerate(frames):
+        for ours, theirs in zip(found, settled(soft, frame), strict=True):
+            assert np.array_equal(ours[row], theirs)
+    pytest.importorskip("onnx", reason="needs devnet[onnx]")
+    runtime = pytest.importorskip("onnxruntime", reason="needs devnet[onnx]")
+    model = to_onnx(soft, answer="relay").SerializeToString()
+    session = runtime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    (there,) = session.run(["layer_2"], {"cells": frames.astype(np.float32)})
+    assert np.array_equal(there, found[0])
+
+
+def test_what_is_left_behind_is_told() -> None:
+    for kind, words in {"sums": ("psp", "min_active", "number of active cells"), "relay": ("psp",)}.items():
+        assert all(any(word in line for line in LOST[kind]) for word in words)
+    assert all(any(word in line for line in LOST["spiking"]) for word in ("psp", "min_active", "set-back"))
+
+
 def test_only_present_synapses_learn(stack: Stack) -> None:
     for layers in ("dense", "sparse"):
         module = stack_to_torch(stack, layers=layers, dtype=torch.float64).requires_grad_()
@@ -259,6 +312,8 @@ def test_what_is_refused(stack: Stack, tmp_path, monkeypatch: pytest.MonkeyPatch
         stack_to_torch(stack, layers="some")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="format"):
         write_stack(stack, tmp_path / "x", "keras")
+    with pytest.raises(ConfigError, match=r"answer: 'relay'.* nir"):
+        write_stack(stack, tmp_path / "x", "nir", answer="relay")
     for name, make, extra in (
         ("onnx", to_onnx, "onnx"),
         ("nir", to_nir, "nir"),

@@ -202,6 +202,23 @@ class TestUnitLength(StepContract):
         assert float((walk.weights - home).norm()) == pytest.approx(0.01, rel=1e-12)
 
 
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_a_zero_direction_moves_nothing_in_half_precision_either(mlp, inputs, kind):
+    network = Network(mlp.to(kind))
+    key = as_key(0)
+    walk = Walk(
+        network,
+        network.weights.clone(),
+        Reference.of(network, inputs.to(kind), key),
+        Euclidean(),
+        Stay(),
+        key,
+        5,
+    )
+    UnitLength(0.01).take(walk, torch.zeros_like(walk.weights))
+    assert torch.equal(walk.weights, walk.start)
+
+
 class TestAdam(StepContract):
     step = Adam(1e-2)
 

@@ -7,7 +7,17 @@ import torch
 from torch import Tensor
 
 from devnet._core.errors import ConfigError
-from devnet.fip import Euclidean, Fisher, LocalMetric, Metric, Mixed, Network
+from devnet.fip import (
+    Euclidean,
+    Fisher,
+    LocalMetric,
+    Metric,
+    Mixed,
+    Network,
+    Problem,
+    StopWhen,
+    traverse,
+)
 
 
 class MetricContract:
@@ -111,3 +121,16 @@ def test_fisher_survives_outputs_of_a_very_confident_network():
 def test_a_negative_weight_is_refused():
     with pytest.raises(ConfigError, match=r"metric\.euclidean: -1"):
         Mixed(-1)
+
+
+@pytest.mark.parametrize("metric", [Fisher(), Mixed(0.0)])
+def test_a_single_output_has_no_softmax_to_watch(make_mlp, draws, metric):
+    module, x = make_mlp(8, 6, 1), draws("x", 20, 8)
+    for ask in (
+        lambda m: traverse(module, Problem(x, metric=m, stop=StopWhen(2))),
+        lambda m: m.at(Network(module), x),
+    ):
+        with pytest.raises(ConfigError, match=r"^metric: 'Fisher of one output' .*Euclidean\(\)"):
+            ask(metric)
+        ask(Mixed())
+        ask(Euclidean())

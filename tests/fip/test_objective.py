@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +17,9 @@ from devnet.fip import (
     Damage,
     Diversity,
     Fisher,
+    Fixed,
+    Global,
+    Layout,
     Magnitude,
     MetricSaliency,
     Network,
@@ -34,7 +40,9 @@ from devnet.fip import (
     Walk,
     traverse,
 )
+from devnet.fip._layout import layout_of
 from devnet.fip._reference import Reference
+from devnet.fip._shard import Shard
 
 
 @pytest.fixture
@@ -148,6 +156,56 @@ class TestSparsity(ObjectiveContract):
             make()
 
 
+def test_of_equal_weights_no_more_leave_than_asked_for(mlp, inputs):
+    with torch.no_grad():
+        for layer in (mlp[0], mlp[2]):
+            layer.weight.copy_(0.3 * layer.weight.sign())
+    goal = Sparsity(0.5, saliency=Magnitude())
+    path = traverse(mlp, Problem(inputs, goal, step=Fixed(1e-9), stop=StopWhen(3)), rng=0)
+    assert path.sparsity[-1] == 0.5
+    kept = Global().plane(layout_of(mlp), torch.ones(16 * 8 + 16 + 16 * 5 + 5), 0.5)
+    assert not kept[:104].any()
+    assert kept[104:].all()
+
+
+class _Half:
+    """One of two threads that stand in for processes."""
+
+    def __init__(self, rank, boxes, barrier):
+        self.rank, self.size, self.boxes, self.barrier = rank, 2, boxes, barrier
+
+    def gathered(self, value):
+        self.boxes[self.rank] = value
+        self.barrier.wait(10)
+        both = [*self.boxes]
+        self.barrier.wait(10)
+        return both
+
+
+def test_equal_weights_leave_in_the_same_order_where_they_are_cut_among_processes():
+    score = (torch.arange(5000) % 3).float()
+    whole = Layout(("a", "b"), ((4990,), (10,)), (True, False))
+    boxes, barrier = [None, None], threading.Barrier(2)
+
+    def part(rank):
+        shard = Shard(5000, _Half(rank, boxes, barrier))
+        return Global().plane(replace(whole, shard=shard), score[shard.first : shard.last], 0.5)
+
+    with ThreadPoolExecutor(2) as pool:
+        parts = [*pool.map(part, range(2))]
+    assert torch.equal(torch.cat(parts), Global().plane(whole, score, 0.5))
+    assert int((~torch.cat(parts)).sum()) == 2495
+
+
+@pytest.mark.parametrize("pattern", [Units(["0"]), PerLayer()])
+def test_of_every_layer_something_is_left(make_mlp, inputs, pattern):
+    module = make_mlp(8, 2, 5)
+    goal = Sparsity(0.99, pattern=pattern, saliency=Magnitude())
+    loaded = traverse(module, Problem(inputs, goal, stop=StopWhen(3)), rng=0).module()
+    assert int((loaded[0].weight != 0).any(1).sum()) == 1
+    assert (loaded(inputs) != loaded(inputs)[0]).any()
+
+
 class TestPerLayer(ObjectiveContract):
     def make(self, module):
         return Sparsity(0.75, pattern=PerLayer(), refresh=5)
@@ -189,6 +247,53 @@ class TestUnits(ObjectiveContract):
         loaded = traverse(torch.nn.Linear(4, 6), problem, rng=0).module()
         assert int((loaded.weight == 0).all(1).sum()) == 3
         assert ((loaded.bias == 0) == (loaded.weight == 0).all(1)).all()
+
+
+class _Mixture(torch.nn.Module):
+    """Parts with and without units."""
+
+    def __init__(self):
+        super().__init__()
+        self.places = torch.nn.Parameter(torch.ones(1, 5, 8))
+        self.words = torch.nn.Embedding(6, 8)
+        self.attention = torch.nn.MultiheadAttention(8, 2, batch_first=True)
+        self.up = torch.nn.ConvTranspose1d(5, 5, 3)
+        self.hidden = torch.nn.Linear(50, 10)
+        self.out = torch.nn.Linear(10, 3)
+
+    def forward(self, tokens):
+        x = self.words(tokens) + self.places
+        x = self.attention(x, x, x, need_weights=False)[0]
+        return self.out(torch.relu(self.hidden(self.up(x).flatten(1))))
+
+
+def test_only_linear_layers_and_convolutions_have_units():
+    module, tokens = _Mixture(), torch.arange(160).reshape(32, 5) % 6
+    goal = Sparsity(0.6, pattern=Units(), saliency=Magnitude())
+    loaded = traverse(module, Problem(tokens, goal, stop=StopWhen(4)), rng=0).module()
+    assert {n for n, p in loaded.named_parameters() if p.ndim > 1 and (p == 0).any()} == {
+        "attention.out_proj.weight",
+        "hidden.weight",
+    }
+    assert int((loaded.hidden.weight == 0).all(1).sum()) == 6
+    for name in ("words", "attention", "up"):
+        goal = Sparsity(0.6, pattern=Units([name]))
+        with pytest.raises(ConfigError, match=rf"^pattern\.layers: \['{name}'\]"):
+            traverse(module, Problem(tokens, goal), rng=0)
+
+
+def test_the_value_of_units_is_the_distance_to_the_nearest_network(draws):
+    module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2)).double()
+    with torch.no_grad():
+        module[0].weight.copy_(torch.tensor([[4.0, 0, 0], [2, 2, 2], [1, 1, 1], [5, 5, 5]]))
+        module[0].bias.copy_(torch.tensor([0.0, 0, 5, 0]))
+    network = Network(module)
+    reference = Reference.of(network, draws("x", 9, 3, dtype=torch.float64), as_key(0))
+    goal = Sparsity(0.5, pattern=Units())
+    walk = Walk(network, network.weights.clone(), reference, Fisher(), goal, as_key(0), steps=5)
+    sizes = (module[0].weight.square().sum(1) + module[0].bias.square()).detach()
+    nearest = min(0.5 * float(sizes[[i, j]].sum()) for i in range(4) for j in range(i))
+    assert float(goal.value_and_grad(walk)[0]) == pytest.approx(nearest)
 
 
 class TestNofM(ObjectiveContract):
@@ -277,6 +382,28 @@ class TestDamage(ObjectiveContract):
         assert int((behind == 0).all(0).all(1).all(1).sum()) == 3
         assert set(Damage.channels(module, 0.5).intact) == {*damage.intact, "2.weight", "2.bias"}
 
+    def test_cut_units_are_silent_behind_batch_normalization(self, draws):
+        module = torch.nn.Sequential(
+            torch.nn.Linear(8, 6), torch.nn.BatchNorm1d(6), torch.nn.ReLU(), torch.nn.Linear(6, 4)
+        )
+        module[1].bias.data.fill_(1.0)
+        damage = Damage.units(module, 0.5, rng=0)
+        assert set(damage.intact) == {"0.weight", "0.bias", "1.weight", "1.bias", "3.weight"}
+        behind = damage.apply(module).eval()[:2](draws("x", 5, 8))
+        assert int((behind == 0).all(0).sum()) == 3
+
+    def test_of_every_layer_something_is_left(self, make_mlp):
+        module = make_mlp(8, 10, 5)
+        assert Damage.units(module, 0.95).intact["0.weight"].any(1).sum() == 1
+        kernel = torch.nn.Conv1d(1, 10, 3)
+        assert Damage.channels(kernel, 0.99).intact["weight"].any((1, 2)).sum() == 1
+        assert Damage.weights(torch.nn.Linear(1, 1), 0.9).intact["weight"].all()
+
+    def test_a_weight_that_is_computed_is_passed_over(self, make_mlp):
+        module = make_mlp(8, 6, 6, 5)
+        torch.nn.utils.parametrizations.weight_norm(module[0])
+        assert set(Damage.units(module, 0.5).intact) == {"2.weight", "2.bias", "4.weight"}
+
     def test_noise_hits_once_and_the_path_leads_back(self, mlp, inputs):
         damage = Damage.noise(mlp, 0.5, rng=3)
         hit = damage.apply(mlp)
@@ -305,6 +432,7 @@ class TestDamage(ObjectiveContract):
             ("scale", lambda m: Damage.noise(m, 0.0)),
             ("damage", lambda m: Damage.noise(torch.nn.BatchNorm1d(3), 0.5)),
             ("damage.0.weight", lambda m: Damage({}, {"0.weight": np.ones((16, 8))})),
+            ("damage.0.weight", lambda m: Damage({}, {"0.weight": np.full((16, 8), np.nan, np.float32)})),
             ("fraction", lambda m: Damage.channels(m, -1.0)),
             ("layers", lambda m: Damage.channels(m, 0.5)),
             ("layers", lambda m: Damage.channels(torch.nn.Conv1d(1, 2, 3), 0.5, layers=["nine"])),
@@ -340,6 +468,18 @@ class TestSum(ObjectiveContract):
         assert (loaded[0].weight[cut] == 0).all()
         assert int((weights == 0).sum()) >= round(0.6 * len(weights))
         assert ((loaded[0].weight.reshape(-1, 4) == 0).sum(1) >= 2).all()
+
+    def test_what_a_part_has_cut_no_other_part_brings_back(self, mlp, inputs):
+        other = Damage.noise(mlp, 1.0, rng=5).apply(mlp)
+        cut = Damage.weights(mlp, 0.5, rng=0)
+        for first in (cut, Sparsity(0.5, approach=0.3, refresh=1)):
+            for parts in (
+                (first, ToWeights(other, pull=0.1)),
+                (Sum(first, Damage.noise(mlp, 0.1, rng=1)), ToWeights(other, pull=0.1)),
+            ):
+                path = traverse(mlp, Problem(inputs, Sum(*parts), stop=StopWhen(10), keep=11), rng=0)
+                assert (path.sparsity[4:] == 0.5).all()
+                assert (path.sparsity[0] == 0.5) == (first is cut)
 
     def test_the_free_weights_are_those_that_all_masks_leave(self, walk, mlp):
         one, two = (Damage.weights(mlp, 0.3, rng=seed) for seed in (1, 2))
@@ -432,6 +572,8 @@ FEW = torch.zeros(4, 8)
         ("replay.batch", lambda m: Replay(FEW, [0] * 4, batch=0)),
         ("objective.inputs", lambda m: NewTask(FEW[:, 1:], [0] * 4)),
         ("objective.labels", lambda m: NewTask(FEW, [5] * 4)),
+        ("objective.labels", lambda m: NewTask(FEW, ["cat"] * 4)),
+        ("objective.labels", lambda m: NewTask(FEW, np.array(["cat"] * 4))),
         ("replay.labels", lambda m: NewTask(FEW, [0] * 4, replay=Replay(FEW, [0]))),
         ("objective.module", lambda m: ToWeights(torch.nn.Linear(8, 5))),
         ("objective.module", lambda m: ToWeights("other")),

@@ -37,6 +37,13 @@ def test_series_have_one_entry_a_way_point(path):
 def test_the_first_way_point_is_the_module_and_numbers_count_from_both_ends(path, mlp):
     assert torch.equal(path.module(0)[0].weight, mlp[0].weight)
     assert torch.equal(path.module(-1)[0].weight, path.module(4)[0].weight)
+    assert torch.equal(path.module(np.int64(1))[0].weight, path.module(1)[0].weight)
+    assert torch.equal(path.at(np.float32(0.5))[0].weight, path.at(0.5)[0].weight)
+    for bad in (1.0, True, None):
+        with pytest.raises(ConfigError, match=r"^i: "):
+            path.module(bad)
+    with pytest.raises(ConfigError, match=r"^first: 0\.0 "):
+        path.cut(0.0, 1)
     for i in (5, -6):
         with pytest.raises(ConfigError, match=f"^i: {i} "):
             path.module(i)
@@ -84,3 +91,13 @@ def test_another_module_is_refused(path, make_mlp):
         Path.from_tensors(*path.to_tensors(), make_mlp(8, 17, 5))
     with pytest.raises(ConfigError, match=r"^parameters: "):
         Path.from_tensors(*path.to_tensors(), make_mlp(8, 5))
+
+
+def test_a_module_of_the_same_shapes_with_other_numbers_is_refused(path, mlp):
+    arrays, metadata = path.to_tensors()
+    with torch.no_grad():
+        mlp[2].bias[0] += 1e-3
+    with pytest.raises(ConfigError, match=r"^module: .*from which the path started"):
+        Path.from_tensors(arrays, metadata, mlp)
+    old = {name: part for name, part in metadata.items() if name != "base"}
+    assert len(Path.from_tensors(arrays, old, mlp)) == 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -110,6 +111,35 @@ def test_only_a_paused_path_goes_on_and_only_with_its_problem(mlp, inputs):
 
 
 @pytest.mark.parametrize(
+    ("field", "change"),
+    [
+        ("step", {"step": Adam(1e-4)}),
+        ("objective", {"objective": Sparsity(0.81, refresh=2)}),
+        ("metric", {"metric": Euclidean()}),
+        ("keep", {"keep": 4}),
+        ("steps", {"stop": StopWhen(steps=13)}),
+    ],
+)
+def test_a_problem_that_differs_in_one_field_is_another_one(mlp, inputs, field, change):
+    problem = problems(mlp, inputs)["sparse"]
+    paused = through_a_file(traverse(mlp, problem, rng=3, until=6), mlp)
+    with pytest.raises(ConfigError, match=rf"^problem: 'another {field}'"):
+        resume(paused, replace(problem, **change))
+    resume(paused, replace(problem, stop=StopWhen(steps=12, stalled=4)), until=7)
+    old = {n: part for n, part in paused.state.plain.items() if n != "identity"}
+    resume(replace(paused, state=WalkState(paused.state.arrays, old)), problem, until=7)
+
+
+def test_several_inputs_are_told_from_others():
+    from devnet.fip._identity import told
+    from devnet.fip._inputs import Inputs
+
+    one, two = (Inputs([torch.full((3, 2), value)], {"y": torch.ones(3)}) for value in (1.0, 2.0))
+    assert told(one) != told(two)
+    assert told(torch.eye(2).to_sparse()) != told(2 * torch.eye(2).to_sparse())
+
+
+@pytest.mark.parametrize(
     "harm",
     [
         lambda a, p: (a, {}),
@@ -119,6 +149,7 @@ def test_only_a_paused_path_goes_on_and_only_with_its_problem(mlp, inputs):
         lambda a, p: (a, p | {"held": ["list", []]}),
         lambda a, p: (a, p | {"held": 3}),
         lambda a, p: (a, p | {"step": None}),
+        lambda a, p: (a, p | {"identity": 3}),
     ],
 )
 def test_a_damaged_state_is_a_typed_error(mlp, inputs, harm):
@@ -199,3 +230,12 @@ def test_a_path_goes_on_in_another(path, inputs):
     assert int(zeros.sum()) > 150
     assert (flat(path.join(sparse).module())[zeros] == 0).all()
     assert both.cut(4, 6).stop is third.stop
+
+
+def test_a_path_that_goes_on_in_a_paused_one_is_cut(path, inputs):
+    rest = traverse(path.module(), Problem(inputs, stop=StopWhen(6), keep=3), rng=1, until=3)
+    both = path.join(rest)
+    assert rest.stop is Stop.PAUSED
+    assert both.stop is Stop.CUT
+    with pytest.raises(ConfigError, match=r"^path: 'cut' .*paused"):
+        resume(both, Problem(inputs, stop=StopWhen(6)))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 from devnet._core import progress
 from devnet._core.errors import ConfigError, HealthError
@@ -17,13 +18,16 @@ from devnet.fip import (
     Damage,
     DampedNatural,
     Euclidean,
+    Fisher,
     Fixed,
+    NullSpace,
     PenalizedGradient,
     Problem,
     Sparsity,
     Stay,
     Stop,
     StopWhen,
+    UserObjective,
     traverse,
 )
 
@@ -112,6 +116,76 @@ def test_a_convolution_and_a_transformer_pass_through_the_same_call(draws):
         assert path.distance[-1] < path.distance[0]
 
 
+class Masked(nn.Module):
+    """A transformer that passes padding over."""
+
+    def __init__(self):
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.encoder, self.out = nn.TransformerEncoder(layer, 2), nn.Linear(8, 3)
+
+    def forward(self, x, pad):
+        return self.out(self.encoder(x, src_key_padding_mask=pad))
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_attention_with_a_mask_computes_alike_with_and_without_a_gradient(draws):
+    module, x = Masked(), draws("x", 16, 5, 8)
+    pad = torch.arange(5) > 1 + torch.arange(16)[:, None] % 4
+    still = Problem({"x": x, "pad": pad}, step=Fixed(0.1), stop=StopWhen(5))
+    path = traverse(module, still, rng=0)
+    assert path.distance[-1] == pytest.approx(0.0, abs=1e-12)
+    np.testing.assert_allclose(path.weight_distance[-1], 0.0, atol=1e-5)
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+class Spoiling(nn.Module):
+    """Works in place on what it is given."""
+
+    def forward(self, x):
+        return x.add_(1.0)
+
+
+@pytest.mark.parametrize("direction", [PenalizedGradient(), DampedNatural()])
+def test_a_module_that_works_in_place_leaves_the_inputs_alone(mlp, inputs, direction):
+    module, before = nn.Sequential(Spoiling(), *mlp), inputs.clone()
+    problem = Problem(inputs, Damage.noise(module, 0.1, rng=0), direction=direction, stop=StopWhen(3))
+    path = traverse(module, problem, rng=0, labelled=(inputs, [0] * len(inputs)))
+    assert torch.equal(inputs, before)
+    copied = traverse(nn.Sequential(Plus(), *mlp), problem, rng=0)
+    np.testing.assert_array_equal(path.deltas, copied.deltas)
+
+
+class Plus(nn.Module):
+    def forward(self, x):
+        return x + 1.0
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_distances_are_fine_and_never_negative(mlp, inputs, kind):
+    problem = Problem(inputs, Damage.noise(mlp, 1e-3, rng=0), step=Fixed(1e-9), stop=StopWhen(4), keep=5)
+    path = traverse(mlp.to(kind), problem, rng=0)
+    assert (path.distance >= 0).all()
+    if kind == torch.float32:
+        assert 0 < path.distance[0] < 1e-6
+        one, two = (m.double()(inputs.double()).detach() for m in (path.module(0), mlp))
+        assert path.distance[0] == pytest.approx(float(Fisher().divergence(one, two).mean()), rel=1e-2)
+
+
+@pytest.mark.parametrize("direction", [DampedNatural(iterations=4), NullSpace(count=3, examples=10)])
+def test_bfloat16_lets_curvature_be_known(mlp, draws, direction):
+    cnn = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 3))
+    for module, x in ((mlp, draws("x", 40, 8)), (cnn, draws("x", 40, 1, 6, 6))):
+        goal = Damage.noise(module, 0.3, rng=0)
+        problem = Problem(
+            x, goal, direction=direction, step=Backtrack(), stop=StopWhen(3), precision=torch.bfloat16
+        )
+        path = traverse(module, problem, rng=0)
+        assert path.distance[-1] < path.distance[0]
+        still = Problem(x, direction=direction, step=Fixed(1.0), stop=StopWhen(1), precision=torch.bfloat16)
+        assert traverse(module, still, rng=0).weight_distance[-1] == 0.0
+
+
 def test_double_precision_is_kept(mlp, inputs):
     path = traverse(mlp.double(), sparse(inputs), rng=0)
     assert path.deltas.dtype == np.float64
@@ -165,6 +239,21 @@ class TestStops:
         assert path.stop is Stop.STALLED
         assert path.steps[-1] == 2
 
+    def test_damping_that_begins_too_low_is_given_time(self, mlp, inputs):
+        def small(module):
+            return 0.1 * sum(p.square().sum() for p in module.parameters())
+
+        problem = Problem(
+            inputs,
+            UserObjective(small),
+            direction=DampedNatural(),
+            step=Backtrack(),
+            stop=StopWhen(steps=20),
+        )
+        path = traverse(mlp, problem, rng=0)
+        assert path.stop is Stop.STEPS
+        assert path.objective[-1] < 0.9 * path.objective[0]
+
     def test_each_has_a_sentence(self):
         assert all(stop.help.endswith(".") for stop in Stop)
 
@@ -216,6 +305,38 @@ def test_a_walk_that_leaves_the_finite_numbers_is_an_error_that_says_where(mlp, 
         traverse(mlp, problem, rng=0)
 
 
+def test_a_start_that_is_not_finite_is_told_as_such(mlp, inputs):
+    damage = Damage({}, {"0.weight": np.full((16, 8), 3e38, np.float32)})
+    with pytest.raises(HealthError, match=r"^step 0: .*where the objective lets the path start"):
+        traverse(mlp, Problem(inputs, damage), rng=0)
+
+
+def test_a_module_that_cannot_be_copied_or_has_no_shapes_is_refused(mlp, inputs):
+    prune.random_unstructured(mlp[0], "weight", 0.5)
+    mlp(inputs)
+    for ask in (
+        lambda: traverse(mlp, Problem(inputs)),
+        lambda: Damage.noise(mlp, 0.1).apply(mlp),
+    ):
+        with pytest.raises(ConfigError, match=r"^module: .*prune\.remove"):
+            ask()
+    lazy = nn.Sequential(nn.LazyLinear(4), nn.ReLU(), nn.Linear(4, 3))
+    with pytest.raises(ConfigError, match=r"^module: '0\.weight without a shape'.*called once"):
+        traverse(lazy, Problem(inputs))
+
+
+@pytest.mark.parametrize("module", [nn.Linear(4, 3), nn.Sequential(nn.Conv1d(1, 2, 3), nn.Flatten())])
+def test_pictures_of_bytes_are_told_what_to_do(module):
+    pictures = (
+        torch.zeros(9, 4, dtype=torch.uint8)
+        if len([*module.children()]) == 0
+        else torch.zeros(9, 1, 4).byte()
+    )
+    words = "inputs are uint8, the module's weights float32: convert, for example x / 255"
+    with pytest.raises(ConfigError, match=rf"^inputs: .*{words}"):
+        traverse(module, Problem(pictures))
+
+
 class Noisy(nn.Linear):
     def forward(self, x):
         return super().forward(x) + torch.rand(())
@@ -257,6 +378,8 @@ MIXED = nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 2).double())
         ("inputs", None, {"inputs": torch.zeros(0, 8)}),
         ("inputs", None, {"inputs": [[0.0] * 8]}),
         ("inputs", None, {"inputs": np.full((4, 8), np.nan)}),
+        ("inputs", None, {"inputs": np.array([None, 2])}),
+        ("inputs", None, {"inputs": np.array(["a", "b"])}),
         ("rng", None, {"rng": "seed"}),
         ("objective", None, {"objective": "sparse"}),
         ("metric", None, {"metric": Stay()}),

@@ -198,7 +198,7 @@ def test_verify_names_every_missing_changed_and_new_file(tmp_path):
         verify(tmp_path)
     lines = str(caught.value).splitlines()
     assert [line.split(": ", 1)[1] for line in lines] == [
-        "not in the manifest",
+        "'new' is in no record of the run",
         "missing",
         "does not match its SHA-256",
     ]
@@ -214,7 +214,7 @@ def test_an_empty_manifest_fails(tmp_path):
 
 def test_a_json_file_that_cannot_be_read(tmp_path):
     (tmp_path / "manifest.json").mkdir()
-    with pytest.raises(StorageError):
+    with pytest.raises(ConfigError, match="a regular file"):
         verify(tmp_path)
 
 

@@ -8,7 +8,8 @@ import safetensors.torch
 import torch
 
 from devnet._core.errors import ConfigError, CorruptFileError
-from devnet.io.weights import read_weights, write_weights
+from devnet.io import tensors
+from devnet.io.weights import read_weights, read_widened, write_weights
 
 
 def test_what_torch_users_save_is_read(tmp_path):
@@ -57,3 +58,32 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path):
 def test_an_absent_file_is_told(tmp_path):
     with pytest.raises(ConfigError, match="a file that exists"):
         read_weights(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(("kind", "told"), [(torch.float16, "F16"), (torch.bfloat16, "BF16")])
+def test_half_precision_is_widened_without_loss(tmp_path, kind, told):
+    state = {
+        "a": torch.randn(3, 5).to(kind),
+        "b": torch.ones(2),
+        "c": torch.tensor(0.5).to(kind),
+        "n": torch.tensor(3),
+    }
+    safetensors.torch.save_file(state, tmp_path / "w")
+    found, wide = read_widened(tmp_path / "w")
+    assert wide == {told}
+    assert found["a"].dtype == found["b"].dtype == np.float32
+    assert np.array_equal(found["a"], state["a"].float().numpy())
+    assert found["c"] == 0.5
+    assert not found["a"].flags.writeable
+
+
+def test_float64_stays_float64(tmp_path):
+    write_weights(tmp_path / "w", {"a": np.array([0.1])})
+    assert read_weights(tmp_path / "w")["a"].dtype == np.float64
+    assert not read_widened(tmp_path / "w")[1]
+
+
+def test_devnet_s_own_files_hold_no_half_precision(tmp_path):
+    safetensors.torch.save_file({"a": torch.ones(2).half()}, tmp_path / "w", {"devnet": "{}"})
+    with pytest.raises(CorruptFileError):
+        tensors.read_tensors(tmp_path / "w")

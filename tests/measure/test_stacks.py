@@ -75,6 +75,22 @@ def test_activity_is_told_apart_by_what_the_first_sheet_does():
     assert found.size_silent == 1.0
 
 
+def test_a_layer_that_holds_one_bump_is_told_from_one_that_holds_two():
+    places = np.stack(np.divmod(np.arange(400), 20), axis=1).astype(float)
+    one, two = [0, 1, 2, 20, 21, 22], [0, 1, 2, 200, 201, 202]
+    crumb = [*one, 399, 398]  # two units of 400 are no body
+    layer = frames(one, two, [], crumb, [5, 6], [*two[:3], 3, 4])
+    first = frames(*[list(range(8))] * 6)
+    assert relay_statistics(first, layer, places=places, spacing=1.0).single == pytest.approx(3 / 4)
+    assert relay_statistics(first, layer, places=places).single == pytest.approx(3 / 4)
+    assert np.isnan(relay_statistics(first, layer).single)
+    assert np.isnan(relay_statistics(frames([]), frames([]), places=places).single)
+    with pytest.raises(ConfigError, match="places: '10 places'"):
+        relay_statistics(first, layer, places=places[:10])
+    with pytest.raises(ConfigError, match=r"layer: '5 steps' .* 6 steps"):
+        relay_statistics(first, layer.part(0, 5))
+
+
 def test_nothing_is_said_of_steps_that_were_not_there():
     found = relay_statistics(frames([], []), frames([], []))
     assert np.isnan([found.when_active, found.when_silent, found.size]).all()

@@ -40,6 +40,22 @@ def test_a_sheet_folded_in_the_middle_turns_half_of_its_triangles_over():
     assert folded_share(PLACES, weights, positions) == pytest.approx(3 / 7, abs=0.08)
 
 
+def test_units_in_one_row_have_no_folds():
+    row = np.stack([np.arange(12.0) * 6, np.ones(12)], axis=1)
+    nearly = row + [[0, 0.01]] * np.sin(np.arange(12))[:, None]
+    for places in (row, nearly):  # on one line, where there is no triangle; and where all are flat
+        weights, positions = wired_to(places)
+        assert folded_share(places, weights, positions) == 0.0
+        assert topographic_order(places, weights, positions) == pytest.approx(1.0)
+
+
+def test_units_that_all_have_the_same_weights_are_in_no_order():
+    weights = np.outer(np.random.default_rng(0).uniform(0.5, 1.5, SIDE**2), np.linspace(0.1, 0.3, SIDE**2))
+    for same in (np.ones((SIDE**2, SIDE**2)), weights):  # alike exactly, and but for rounding
+        assert topographic_order(PLACES, same, PLACES) == 0.0
+        assert 0.0 <= folded_share(PLACES, same, PLACES) <= 0.5
+
+
 def test_centers_are_weighted_means():
     positions = np.array([[0.0, 0.0], [4.0, 8.0]])
     np.testing.assert_allclose(

@@ -140,9 +140,15 @@ def test_wrong_arguments_are_named(sheet, options, named):
 
 
 def test_a_recording_of_another_sheet_is_refused(stack, sheet):
-    few = Sheet.declared(sheet.model, sheet.positions[:100])
-    with pytest.raises(ConfigError, match="recording"):
-        simulate_stack(stack, simulate(few, "rate_map", steps=10, rng=0))
+    for positions in (sheet.positions[:100], sheet.positions[::-1]):
+        other = Sheet.declared(sheet.model, positions.copy())
+        with pytest.raises(ConfigError, match="recording"):
+            simulate_stack(stack, simulate(other, "rate_map", steps=10, rng=0))
+
+
+def test_a_layer_alone_is_no_stack(sheet):
+    with pytest.raises(ConfigError, match="spec: LayerSpec"):
+        organize_stack(sheet, LayerSpec(), steps=10)
 
 
 def test_layers_are_emitted_as_layer_two_is(tmp_path):

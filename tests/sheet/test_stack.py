@@ -39,6 +39,38 @@ def test_any_region_gets_as_many_places_as_asked_for_evenly_and_inside(count):
     np.testing.assert_array_equal(places, even_places(region, count))
 
 
+RING = ((3.0, 3.0), (21.0, 3.0), (21.0, 21.0), (3.0, 21.0))
+WIDE = ((0.0, 0.0), (24.0, 0.0), (24.0, 24.0), (0.0, 24.0))
+C_SHAPE = (
+    (0.0, 0.0),
+    (24.0, 0.0),
+    (24.0, 3.0),
+    (3.0, 3.0),
+    (3.0, 21.0),
+    (24.0, 21.0),
+    (24.0, 24.0),
+    (0.0, 24.0),
+)
+
+
+@pytest.mark.parametrize(("outline", "holes"), [(WIDE, (RING,)), (C_SHAPE, ())])
+@pytest.mark.parametrize("count", [4, 5, 6, 9])
+def test_few_places_lie_neither_in_a_hole_nor_outside(outline, holes, count):
+    region = scaffold(outline, holes)
+    places = even_places(region, count)
+    assert region.contains(places).all()
+    assert len(np.unique(places, axis=0)) == count
+
+
+def test_frames_as_rows_of_zeros_and_ones():
+    frames = Frames.of(np.array([0, 0, 2]), np.array([1, 3, 0]), 4)
+    np.testing.assert_array_equal(frames.dense(4), [[0, 1, 0, 1], [0] * 4, [1, 0, 0, 0], [0] * 4])
+    assert frames.dense(9).shape == (4, 9)
+    assert frames.part(3, 4).dense(0).shape == (1, 0)
+    with pytest.raises(ConfigError, match=r"units: 3 .* at least 4"):
+        frames.dense(3)
+
+
 def test_frames_are_cut_joined_and_put_in_another_order():
     frames = Frames.of(np.array([0, 0, 2, 3]), np.array([4, 5, 6, 7]), 4)
     assert [list(step) for step in frames] == [[4, 5], [], [6], [7]]
@@ -117,6 +149,11 @@ def test_a_layer_that_is_not_there_is_named(square_sheet):
             found.weights(*arguments)
         with pytest.raises(ConfigError, match=f"^{field}: "):
             found.path(*arguments)
+    for number in (9, 0, -1):
+        with pytest.raises(ConfigError, match=r"^number: .* from 1 to 3"):
+            found.places(number)
+    assert found.spacing(1) == pytest.approx(0.8)
+    assert found.spacing(2) == pytest.approx(8 / 3)
 
 
 def test_branches_are_seen_through_what_feeds_them_only(square_sheet):

@@ -20,7 +20,6 @@ from devnet.spec import (
     GrowthSpec,
     HebbianWTASpec,
     IzhikevichSpec,
-    LayerSpec,
     LearningSpec,
     ModelSpec,
     PairSTDPSpec,
@@ -29,7 +28,6 @@ from devnet.spec import (
     ReadoutSpec,
     ScaffoldSpec,
     Spec,
-    StackSpec,
     StudySpec,
     TripletSTDPSpec,
     build,
@@ -555,45 +553,3 @@ def test_models_inside_the_package_come_first_and_other_files_are_passed_over(tm
     (folder.parent / "README.md").touch()
     monkeypatch.setattr(toml_module, "files", lambda _: tmp_path / "devnet")
     assert sorted(catalog()) == ["mine", "mine/fast"]
-
-
-def test_tables_in_another_order_are_another_model():
-    a, b = LayerSpec(units=9), LayerSpec(units=16)
-    assert StackSpec(layers={"a": a, "b": b}) == StackSpec(layers={"a": a, "b": b})
-    assert StackSpec(layers={"a": a, "b": b}) != StackSpec(layers={"b": b, "a": a})
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [("eta", (3.0, 0.1)), ("eta", (0.1, -0.1)), ("winners", (0.0, 0.1)), ("width", (1, -2))],
-)
-def test_both_ends_of_a_layers_range_are_checked(field, value):
-    with pytest.raises(ValueError, match=field):
-        LayerSpec(**{field: value})
-
-
-def test_a_stack_is_a_table_a_layer_and_comes_back_from_toml():
-    model = load_model("raghavan2019_grown_pooling/small")
-    text = (
-        dump_model(model)
-        + "\n[stack]\n[stack.layers.lgn]\nunits = 100\n[stack.layers.v1]\nunits = 25\neta = [0.02, 0.01]\n"
-    )
-    found = parse_model(text)
-    assert [layer.units for layer in found.stack.layers.values()] == [100, 25]
-    assert parse_model(dump_model(found)) == found
-    with pytest.raises(ConfigError, match=r"stack\.layers\.v1\.winner"):
-        parse_model(text + "winner = 3\n")
-    assert found.stack.feeding == (1, 2)
-    branch = (
-        text
-        + '[stack.layers.wide]\nbelow = "lgn"\n[stack.layers.fine]\nbelow = "sheet"\n[stack.layers.top]\n'
-    )
-    assert parse_model(branch).stack.feeding == (1, 2, 2, 1, 5)
-    assert parse_model(dump_model(parse_model(branch))) == parse_model(branch)
-    for below in ("top", "v2"):
-        with pytest.raises(ConfigError, match=r"stack\.layers\.wide\.below: .* before it: sheet, lgn, v1"):
-            parse_model(branch.replace('below = "lgn"', f'below = "{below}"'))
-    with pytest.raises(ConfigError, match=r"stack\.layers\.sheet: .*another name"):
-        parse_model(text.replace("layers.lgn", "layers.sheet"))
-    with pytest.raises(ConfigError, match=r"stack\.dynamics"):
-        parse_model(text.replace("[stack]\n", '[stack]\ndynamics = "none"\n'))

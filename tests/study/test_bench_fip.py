@@ -9,6 +9,7 @@ import torch
 from devnet._core.errors import ConfigError
 from devnet.fip import Adam, UnitLength
 from devnet.study import bench_fip as bench
+from devnet.study import claims
 from devnet.study.claims import claims_of
 from devnet.study.workers import one_thread
 
@@ -61,13 +62,36 @@ def test_peaks_are_measured_in_fresh_processes():
     assert 0.5 < value[0] < 1.5
 
 
-def test_every_claim_gets_an_answer(monkeypatch):
+def test_half_precision_is_that_of_both(monkeypatch):
+    """Plain training and the path compute in bfloat16, and differ from what they do in float32."""
+    half = bench.Case("mlp:64-16-10", (8, 8), 32, 1, precision="bfloat16")
+    seen = []
+    watch = torch.nn.Linear.forward
+
+    def forward(self, x):
+        out = watch(self, x)
+        seen.append(out.dtype)
+        return out
+
+    monkeypatch.setattr(torch.nn.Linear, "forward", forward)
+    for run in (bench.plain(half), bench.path(half, UnitLength(1e-3))):
+        seen.clear()
+        run()
+        assert set(seen) == {torch.bfloat16}
+    bench.plain(SMALL)()
+    assert seen[-1] == torch.float32
+
+
+@pytest.mark.parametrize("lacks", ["", "no GPU"])
+def test_every_claim_gets_an_answer(monkeypatch, lacks):
+    monkeypatch.setattr(claims, "_lacks", lambda need: lacks if need else "")
     for name in ("ratios", "with_refresh", "memory"):
         monkeypatch.setattr(bench, name, lambda *_: [1.0])
     for name in ("path", "plain", "released", "gauss_newton"):
         monkeypatch.setattr(bench, name, lambda *_: None)
     answers = bench.bench_fip()
     assert set(answers) == set(claims_of("fip"))
+    assert ("cuda_bfloat16" in answers) == (not lacks)
     assert all(np.isfinite(a.values).all() for a in answers.values())
 
 

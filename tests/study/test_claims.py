@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from devnet._core.errors import HealthError
-from devnet.study.claims import Answer, Claim, average, claims_of, document, middle, rows, table
+from devnet.study.claims import Answer, Claim, average, claims_of, document, middle, rows, table, verdict
 
 
 def answers(**changes: Answer | None) -> dict[str, Answer]:
@@ -71,3 +71,21 @@ def test_tables_and_documents_tell_machine_and_misses() -> None:
     text = table(found["rows"])
     assert text.count("**no**") == 1
     assert len(text.splitlines()) == 2 + len(found["rows"])
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([2.9, 3.0, 3.1], "yes"),  # 95 %: 3 ± 4.303 * 0.1 / sqrt(3) = 3 ± 0.25
+        ([2.2, 2.0, 2.1], "yes, within noise"),
+        ([1.8, 2.0, 1.9], "**no**, within noise"),
+        ([1.0, 1.1, 1.2], "**no**"),
+        ([2.0], "yes"),  # of one value nothing is known
+        ([2.0, 2.0], "yes"),
+    ],
+)
+def test_a_bar_in_the_interval_of_the_mean_is_within_noise(values: list[float], told: str) -> None:
+    (row,) = rows({"one": Claim("text", "source", "%", ">=", 2.0)}, {"one": Answer(values, 1.0)}, average)
+    assert verdict(row) == told
+    (free,) = rows({"one": Claim("text", "source", "%")}, {"one": Answer(values, 1.0)}, average)
+    assert verdict(free) == "reported"

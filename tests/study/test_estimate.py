@@ -9,7 +9,7 @@ import pytest
 from devnet._core.errors import ResourceError
 from devnet.cli import main
 from devnet.io import RunFolder
-from devnet.spec import dump_model
+from devnet.spec import LayerSpec, StackSpec, dump_model
 from devnet.study import estimate, machine, run_model, stages
 from devnet.study.plan import Plan
 
@@ -72,6 +72,28 @@ def test_memory_and_disk_of_arrays_are_within_a_fifth(tiny, tmp_path, side):
             assert wanted.stages[name].memory == pytest.approx(peak, rel=0.2, abs=8e6), name
             if name != "simulate":  # spikes are not known before
                 assert wanted.stages[name].disk == pytest.approx(size(tmp_path / name), rel=0.2)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_memory_and_disk_of_a_stack_are_within_a_fifth(tiny, tmp_path, monkeypatch):
+    layers = {"wide": LayerSpec(units=800), "top": LayerSpec(units=300)}
+    model = squared(tiny, SIDES[0]).replace(stack=StackSpec(dynamics="rate_map", steps=200, layers=layers))
+    plan = Plan.of(model.replace(study=model.study.replace(seeds=1)), 5, None, 1)
+    jobs = stages.wiring_jobs(plan)
+    monkeypatch.setattr(stages, "wiring_jobs", lambda _: jobs[-1:])
+    bare = Plan.of(plan.model.replace(stack=None), 5, None, 1)
+    wanted, before = (found(p).stages["organize"] for p in (plan, bare))
+    with RunFolder.open(tmp_path, plan.model, {"key": "1"}) as run:
+        for name in ("grow", "organize"):
+            with run.stage(name) as stage:
+                tracemalloc.start()
+                WORKS[name](plan, run, stage)
+                _, peak = tracemalloc.get_traced_memory()
+                tracemalloc.stop()
+    assert wanted.memory == pytest.approx(peak, rel=0.2)
+    file = tmp_path / "organize" / "stack-0.safetensors"
+    assert wanted.disk - before.disk == pytest.approx(file.stat().st_size, rel=0.2)
+    assert wanted.memory > 2 * before.memory
 
 
 def test_the_disk_of_a_whole_run_is_within_a_fifth(finished, tiny):

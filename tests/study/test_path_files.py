@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle  # noqa: TID251  (an attack)
 import sys
@@ -19,15 +20,19 @@ from devnet.io import read_tensors  # noqa: E402
 from devnet.io.nouns import load_wiring  # noqa: E402
 from devnet.io.weights import read_weights, write_weights  # noqa: E402
 from devnet.study import networks  # noqa: E402
+from devnet.study.continual_files import RULES, continual_file  # noqa: E402
 from devnet.study.factories import network_of  # noqa: E402
 from devnet.study.path_files import (  # noqa: E402
     Job,
     connect_files,
+    damage_of,
+    ensemble_file,
     learn_file,
     recover_file,
     sparsify_file,
 )
 from devnet.tasks import accuracy, train_classifier  # noqa: E402
+from devnet.tasks.files import load_curve, load_ensemble  # noqa: E402
 
 MLP = "mlp:64-20-10"
 
@@ -205,3 +210,141 @@ def test_a_file_that_names_a_factory_is_not_believed(weights_file, tmp_path):
     assert "50 % sparse" in sparsify_file(
         Job(tmp_path / "w", tmp_path / "p", "digits", MLP), sparsity=0.5, steps=5
     )
+
+
+def rows(job):
+    return {row["method"]: row for row in json.loads(job.rows.read_text())["rows"]}
+
+
+def test_every_job_stands_beside_its_baselines_at_the_same_budget(weights_file, tmp_path):
+    job = Job(weights_file, tmp_path / "p", "digits", MLP, beside=True, rows=tmp_path / "r", rng=1)
+    told = sparsify_file(job, sparsity=0.8, steps=30)
+    assert "| method | labels | steps | accuracy, % |" in told
+    found = rows(job)
+    assert list(found) == ["path", "magnitude, fine-tuned", "gradual magnitude", "gradual Fisher"]
+    assert {row["steps"] for row in found.values()} == {30}
+    assert [row["labels"] for row in found.values()] == ["none", "all", "all", "all"]
+    recover_file(job, cut=0.5, rounds=1)
+    found = rows(job)
+    assert found["fine-tuning"]["steps"] == 60
+    assert found["damaged"]["accuracy_percent"] < found["fine-tuning"]["accuracy_percent"]
+    learn_file(job, past="digits", stored=50, offset=0, steps=10)
+    assert list(rows(job)) == ["path", "replay", "plain training"]
+    ensemble_file(job, count=2, steps=10)
+    assert {n: row["steps"] for n, row in rows(job).items()} == {
+        "path": 20,
+        "network alone": 0,
+        "one network trained on": 30,
+        "snapshots": 30,
+    }
+
+
+def test_a_curve_stands_beside_straight_lines_and_one_with_labels(weights_file, tmp_path):
+    job = Job(weights_file, tmp_path / "c", "digits", MLP, beside=True, rows=tmp_path / "r")
+    connect_files(job, saved(trained(1), tmp_path / "other"), steps=60)
+    found = rows(job)
+    assert list(found) == ["path", "straight line, units as they are", "straight line", "curve with labels"]
+    assert found["path"]["barrier_points"] < found["straight line, units as they are"]["barrier_points"]
+
+
+def test_without_being_asked_baselines_do_not_run(weights_file, tmp_path):
+    job = Job(weights_file, tmp_path / "p", "digits", MLP, rows=tmp_path / "r")
+    assert len(sparsify_file(job, sparsity=0.5, steps=2).splitlines()) == 1
+    assert list(rows(job)) == ["path"]
+
+
+CONTINUAL = {"per_task": 5, "count": 2, "stored": 5, "steps": 4, "batch": 8, "method": "ours", "rate": None}
+
+
+@pytest.mark.parametrize("kind", list(RULES))
+def test_tasks_are_learned_in_turn_by_all_methods(tmp_path, kind):
+    job = Job(None, tmp_path / "e", "digits", MLP, tmp_path / "n", beside=True, rows=tmp_path / "r")
+    told = continual_file(job, kind=kind, **CONTINUAL)
+    assert f"2 {kind} tasks of digits" in told
+    found = rows(job)
+    assert list(found) == list(RULES[kind])
+    assert {row["steps"] for row in found.values()} == {8}
+    after = load_ensemble(tmp_path / "e", network_of(MLP, (8, 8), 10))
+    assert len(after) == 2
+    assert np.array_equal(read_weights(tmp_path / "n")["1.bias"], after[-1][1].bias.detach().numpy())
+    table = read_tensors(tmp_path / "e", "ensemble")[1]["accuracy"]
+    assert np.mean(table[-1]) == pytest.approx(found["ours"]["accuracy_percent"])
+
+
+def test_methods_by_layers_are_left_out_where_not_all_is_linear(tmp_path):
+    job = Job(None, tmp_path / "e", "digits", "small-cnn", rows=tmp_path / "r")
+    continual_file(job, kind="permuted", **CONTINUAL)
+    assert list(rows(job)) == ["ours"]
+    with pytest.raises(ConfigError, match=r"^--method: 'gpm' .*one of ours, .*"):
+        continual_file(job, kind="permuted", **(CONTINUAL | {"method": "gpm"}))
+    with pytest.raises(ConfigError, match=r"^--tasks: "):
+        continual_file(job, kind="turned", **CONTINUAL)
+    with pytest.raises(ConfigError, match=r"^network: .* or --factory"):
+        continual_file(Job(None, tmp_path / "e", "digits"), kind="split", **CONTINUAL)
+
+
+@pytest.mark.parametrize(
+    ("factory", "words"), [("small-cnn", "channels of its convolutions"), (MLP, "units")]
+)
+def test_what_is_lost_is_named_and_silent(factory, words):
+    module = network_of(factory, (8, 8), 10, rng=0)
+    for number, parameter in enumerate(module.parameters()):  # shifts of batch norm too
+        torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(number))
+    damage, told = damage_of(module, 0.5, 1)
+    assert told == words
+    damaged, silent = damage.apply(module).eval(), []
+    for part in damaged:
+        if isinstance(part, torch.nn.ReLU):
+            part.register_forward_hook(
+                lambda _, __, out: silent.append(out.flatten(2) if out.ndim > 2 else out)
+            )
+    damaged(torch.rand(20, 8, 8))
+    dead = [float((out.abs().sum(0).reshape(out.shape[1], -1).sum(1) == 0).float().mean()) for out in silent]
+    assert dead[0] >= 0.5
+    assert len(dead) == 1 or dead[1] >= 0.5
+
+
+def test_images_in_color_of_a_file_are_taken(tmp_path):
+    digits = load_images("digits")
+    color = {
+        f"x_{part}": np.repeat(getattr(digits, f"x_{part}")[:60, :, :, None], 3, axis=3)
+        for part in ("train", "test")
+    }
+    labels = {f"y_{part}": getattr(digits, f"y_{part}")[:60] for part in ("train", "test")}
+    np.savez(tmp_path / "own.npz", **color, **labels)
+    module = network_of("small-cnn", (3, 8, 8), 10, rng=0)
+    job = Job(saved(module, tmp_path / "w"), tmp_path / "p", str(tmp_path / "own.npz"), "small-cnn")
+    assert "50 % sparse" in sparsify_file(job, sparsity=0.5, steps=2)
+
+
+def test_batch_norm_networks_are_connected_end_to_end(tmp_path):
+    digits = load_images("digits")
+    files = []
+    for seed in (0, 1):
+        module = network_of("small-cnn", (8, 8), 10, rng=seed)
+        module = train_classifier(
+            module, digits.x_train, digits.y_train, steps=60, rate=1e-2, statistics="batch", rng=seed
+        )
+        files.append((module, saved(module, tmp_path / f"w{seed}")))
+    job = Job(files[0][1], tmp_path / "c", "digits", "small-cnn")
+    told = connect_files(job, files[1][1], steps=2)
+    ends = [f"{100 * accuracy(m, digits.x_test, digits.y_test):.1f} %" for m, _ in files]
+    assert f"test accuracy {ends[0]} and {ends[1]} at the ends" in told
+    curve = load_curve(tmp_path / "c", files[0][0])
+    assert accuracy(curve.module(1), digits.x_test, digits.y_test) == accuracy(
+        files[1][0], digits.x_test, digits.y_test
+    )
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float64])
+def test_other_types_of_weights_are_read(weights_file, tmp_path, kind):
+    import safetensors.torch
+
+    arrays = {n: torch.from_numpy(np.array(a)).to(kind) for n, a in read_weights(weights_file).items()}
+    safetensors.torch.save_file(arrays, tmp_path / "w")
+    told = sparsify_file(
+        Job(tmp_path / "w", tmp_path / "p", "digits", MLP, tmp_path / "n"), sparsity=0.5, steps=2
+    )
+    assert ("widened to float32" in told) == (kind != torch.float64)
+    wanted = np.float64 if kind == torch.float64 else np.float32
+    assert {a.dtype for a in read_weights(tmp_path / "n").values()} == {np.dtype(wanted)}

@@ -75,7 +75,7 @@ def test_a_miss_is_shown_and_ends_with_code_one(folder: Path, tmp_path: Path) ->
     code, text = devnet(folder.name, "--quick", "--json", str(out), "--out", str(tmp_path / "figures"))
     assert code == 1
     assert "missed: fig2_more.most" in text
-    assert "| 1.7 ± 0.3 | 2 | >= 1.5 | yes |" in text
+    assert "| 1.7 ± 0.3 | 2 | >= 1.5 | yes, within noise |" in text
     found = json.loads(out.read_text())["figures"]
     assert [row["reached"] for name in found for row in found[name]["rows"]] == [True, False]
     assert found["fig1_sums"]["machine"]

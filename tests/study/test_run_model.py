@@ -6,12 +6,14 @@ import shutil
 import numpy as np
 import pytest
 
-from devnet._core.errors import BusyError, ConfigError, InterruptedRunError
+from devnet._core.errors import BusyError, ConfigError, CorruptFileError, InterruptedRunError
 from devnet._core.progress import listening
+from devnet.cli import main
 from devnet.fip import Path as FipPath
 from devnet.io import Checkpoints, RunFolder, digest, load, read_tensors, verify
+from devnet.io.records import read_record, write_record
 from devnet.spec import dump_model, parse_model
-from devnet.study import STAGES, pipeline, read_summary, report_again, run_model, stages
+from devnet.study import STAGES, pipeline, read_summary, report_again, resume_run, run_model, stages
 from devnet.study.plan import Plan
 
 pytest.importorskip("torch")
@@ -188,6 +190,48 @@ def test_the_report_can_be_drawn_again(finished, blank_page, tmp_path):
         report_again(tmp_path)
 
 
+def test_a_report_is_drawn_of_nothing_that_was_changed(finished, blank_page, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished[0], copy)
+    whole = (copy / "summary.json").read_text("utf-8")
+    for text in (whole.replace('"cells"', '"cell"'), "{}", '{"pools": {}, "fip": 7}'):
+        (copy / "summary.json").write_text(text)
+        with pytest.raises(CorruptFileError, match=r"summary\.json: does not match its SHA-256"):
+            report_again(copy)
+        assert (copy / "manifest.json").exists()
+    (copy / "summary.json").write_text(whole)
+    (copy / "figures" / "more.svg").write_text("<svg/>")
+    report_again(copy)
+    assert verify(copy) == verify(finished[0]) + 1
+    manifest = (copy / "manifest.json").read_bytes()
+    (copy / "organize" / "stage.json").write_text("{}")
+    with pytest.raises(CorruptFileError, match=r"stage\.json"):
+        report_again(copy)
+    assert (copy / "manifest.json").read_bytes() == manifest
+
+
+def test_a_finished_run_of_another_devnet_stays_and_one_that_is_not_asks_for_it(finished, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished[0], copy)
+    write_record(copy / "run.json", read_record(copy / "run.json") | {"devnet": "0.0.9"})
+    with RunFolder.existing(copy) as run:
+        run.write_manifest(STAGES[:-1])
+    assert resume_run(copy, workers=1) == finished[1]
+    (copy / "manifest.json").unlink()
+    with pytest.raises(BusyError, match=r"made by devnet 0\.0\.9, and this is .*: install that to go on"):
+        resume_run(copy, workers=1)
+
+
+def test_a_signed_summary_without_numbers_is_one_line(finished, tmp_path, capsys):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished[0], copy)
+    (copy / "summary.json").write_text("{}")
+    with RunFolder.existing(copy) as run:
+        run.write_manifest(STAGES[:-1])
+    assert main(["resume", str(copy)]) == 7
+    assert "summary.json: not the numbers of a run" in capsys.readouterr().err
+
+
 def test_progress_is_told(finished, tiny, brief, tmp_path):
     from contextlib import contextmanager
 
@@ -272,6 +316,12 @@ def stacked(tiny):
     return parse_model(text + '\n[stack]\ndynamics = "rate_map"\nsteps = 4500\n' + "".join(layers))
 
 
+def test_a_model_of_a_stack_alone_is_told_how_it_is_wired(tiny):
+    bare = stacked(tiny).replace(learning={}, readout=tiny.readout.replace(learning=""))
+    with pytest.raises(ConfigError, match=r"^learning: .*NAME.* devnet stack wire a \[stack\] alone"):
+        Plan.of(bare, 0, None, 1)
+
+
 def test_a_stack_of_a_model_is_wired_in_the_run_and_goes_on_where_it_died(tiny, tmp_path, monkeypatch):
     plan = Plan.of(stacked(tiny), 5, None, 1)
     jobs = stages.wiring_jobs(plan)
@@ -302,7 +352,8 @@ def test_a_stack_of_a_model_is_wired_in_the_run_and_goes_on_where_it_died(tiny, 
     assert list((tmp_path / "died" / "checkpoints" / "organize" / "stack-0").rglob("*.safetensors"))
     found = organize(tmp_path / "died")
     assert found == organize(tmp_path / "whole")
-    assert list(found) == ["two", "three", "four"]
+    deep = [row for name in ("three", "four") for row in (name, f"{name}, seen in layer 1")]
+    assert list(found) == ["two", *deep]
     assert arrays(tmp_path / "died") == arrays(tmp_path / "whole")
     assert [
         layer.units for layer in load(tmp_path / "whole" / "organize" / "stack-0.safetensors").layers

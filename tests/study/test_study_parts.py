@@ -1,11 +1,12 @@
 import io as text_io
 import os
+import signal
 import threading
 
 import numpy as np
 import pytest
 
-from devnet._core.errors import ConfigError
+from devnet._core.errors import ConfigError, ResourceError
 from devnet._core.random import Key
 from devnet.data import ImageSet, load_images
 from devnet.sheet.sampling import pool_features, sampling_matrix
@@ -171,6 +172,16 @@ def test_processes_of_one_thread():
     assert workers.in_processes("jobs", _threads, [0, 0], 1) == [1, 1]
     assert torch.get_num_threads() == before
     assert workers.in_processes("jobs", abs, [-1, -2, -3], 2) == [1, 2, 3]
+
+
+def test_a_worker_that_is_killed_is_a_matter_of_resources():
+    pytest.importorskip("torch")
+    with pytest.raises(ResourceError, match=r"^jobs: a worker was ended, .* fewer --workers; .* goes on"):
+        workers.in_processes("jobs", _killed, [0, 0], 2)
+
+
+def _killed(_):
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _threads(_):

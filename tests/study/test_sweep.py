@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from devnet._core.errors import BusyError, ConfigError
+from devnet._core.errors import BusyError, ConfigError, ResourceError, StorageError
 from devnet.spec import dump_model
 from devnet.study.sweep import points_of
 
@@ -132,7 +132,14 @@ def test_a_study_is_all_combinations_with_all_seeds(study):
         ('model = "tiny.toml"\nextra = 1', "extra"),
         ('model = "tiny.toml"\n[grid]\n"growth.wrong" = [1]', "'wrong' is none of"),
         ('model = "tiny.toml"\n[grid]\n"growth.timer" = 1', "grid"),
-        ('model = "tiny.toml"\n[grid]\n"growth.timer" = [-1, 5]', "timer"),
+        ('model = "tiny.toml"\n[grid]\n"growth.timer" = [-1, 5]', r"^grid\.growth\.timer: -1"),
+        ('model = "tiny.toml"\n[grid]\n"scaffold.holes" = [7]', r"^grid\.scaffold\.holes: "),
+        ('model = "tiny.toml"\n[grid]\n"growth" = [{timer = -1}]', r"^grid\.growth\.timer: -1"),
+        ('model = "tiny.toml"\n[grid]\n"growth.timer" = [25, 25]', r"^grid: .*'growth.timer': 25"),
+        (
+            'model = "tiny.toml"\n[grid]\n"growth.timer" = [20, 25, {value = 25, unit = "sweeps"}]',
+            r"^grid: .* are the same model",
+        ),
         ("model = ", "a readable TOML file"),
     ],
 )
@@ -143,6 +150,93 @@ def test_what_is_no_study_is_refused_before_anything_is_written(study, tmp_path,
     with pytest.raises(ConfigError, match=told):
         sweep(study.parent / "wrong.toml", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["nonsense://x", "localhost:8786", "tcp://localhost", "tcp://localhost:99999", "tcp://127.0.0.1:9"],
+)
+def test_a_scheduler_that_is_none_is_refused_before_anything_is_written(study, tmp_path, address, capfd):
+    from devnet.cli import main
+
+    assert main(["sweep", str(study), "--out", str(tmp_path / "out"), "--scheduler", address]) == 2
+    told = capfd.readouterr().err.splitlines()
+    assert len(told) == 1
+    assert told[0].startswith(f"devnet: scheduler: '{address}' is not allowed; give the address of")
+    assert not (tmp_path / "out").exists()
+
+
+def finish(path, model):
+    """Write a run folder that holds no stage and is finished."""
+    from devnet.io import RunFolder, write_json
+
+    with RunFolder.open(path, model, {"key": "1"}) as run:
+        write_json(run.path / "summary.json", {"growth": {"cells": 3}})
+        run.write_manifest(())
+
+
+def test_a_damaged_point_is_run_again(study, tmp_path):
+    from devnet.spec import parse_model
+    from devnet.study.sweep import sweep
+
+    done = []
+
+    def work(point, folder):
+        done.append(point.name)
+        finish(Path(folder) / point.name, parse_model(point.model, where=point.name))
+        return ""
+
+    names = [point.name for point in points_of(study)]
+    sweep(study, tmp_path / "out", work=work)
+    assert done == names
+    (tmp_path / "out" / names[2] / "summary.json").write_text('{"growth": {"cells": 4}}')
+    rows = sweep(study, tmp_path / "out", work=work)
+    assert done == [*names, names[2]]
+    assert [row["growth.cells"] for row in rows] == [3.0] * 4
+
+
+def test_values_of_several_kinds_and_long_numbers_have_a_table(tmp_path, study):
+    import pyarrow.parquet
+
+    from devnet.study.sweep import sweep
+
+    grid = '"growth.timer" = [25, {value = 26, unit = "sweeps"}]\n"growth.daughter_spread" = [1, 0.5]'
+    (study.parent / "mixed.toml").write_text(f'model = "tiny.toml"\nseeds = [{2**70}]\n[grid]\n{grid}')
+    rows = sweep(study.parent / "mixed.toml", tmp_path / "out", work=lambda point, folder: "not run")
+    table = pyarrow.parquet.read_table(tmp_path / "out/table.parquet").to_pydict()
+    assert table["seed"] == [str(2**70)] * 4
+    assert table["growth.timer"] == ["25", "25", *["{'value': 26, 'unit': 'sweeps'}"] * 2]
+    assert table["growth.daughter_spread"] == [1.0, 0.5, 1.0, 0.5]
+    assert [row["failed"] for row in rows] == table["failed"] == ["not run"] * 4
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (StorageError("x: 7 bytes could not be written (No space left on device)"), 4),
+        (ResourceError("disk: 7 GB are needed in x, 1 GB are free"), 6),
+        (ResourceError("growth.max_cells: 200 cells are more than 100"), 1),
+        (ConfigError("a", 1, "2"), 1),
+    ],
+)
+def test_a_full_disk_ends_a_sweep_and_a_point_s_own_failure_does_not(
+    study, tmp_path, monkeypatch, capsys, error, code
+):
+    from devnet.cli import main
+    from devnet.study import sweep as module
+
+    begun = []
+
+    def run_model(*_, **__):
+        begun.append(1)
+        raise error
+
+    monkeypatch.setattr(module, "run_model", run_model)
+    assert main(["sweep", str(study), "--out", str(tmp_path / "out"), "--workers", "1"]) == code
+    assert len(begun) == (4 if code == 1 else 1)
+    assert (tmp_path / "out/table.csv").exists() is (code == 1)
+    told = capsys.readouterr()
+    assert str(error) in (told.out if code == 1 else told.err)
 
 
 def test_foreign_folders_are_left_alone(study, tmp_path):

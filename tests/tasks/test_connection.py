@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from devnet._core.errors import ConfigError, HealthError
 from devnet._core.random import Key
+from devnet.fip import Problem, StopWhen, ToWeights, traverse
 from devnet.tasks import accuracy, train_classifier
 from devnet.tasks.connection import (
     barrier,
@@ -142,6 +143,7 @@ class Odd(nn.Module):
         ("labels", lambda m, x: connect(m, m, x, labels=[0.5])),
         ("other", lambda m, x: straight(m, Odd())),
         ("losses", lambda m, x: barrier([1.0])),
+        ("losses", lambda m, x: barrier([0.1, float("nan"), 0.1])),
         ("t", lambda m, x: straight(m, m).module(1.5)),
         ("points", lambda m, x: straight(m, m).scan(len, 1)),
     ],
@@ -154,3 +156,72 @@ def test_bad_input_names_the_field(digits, field, call):
 def test_a_curve_that_diverges_says_so(pair, digits):
     with pytest.raises(HealthError, match="lower rate"):
         connect(*pair, digits[0], steps=20, rate=1e38, rng=0)
+
+
+def normalized(seed: int) -> nn.Sequential:
+    """Return a small convolutional network with batch-norm statistics and a frozen layer."""
+    torch.manual_seed(seed)
+    module = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10), nn.Linear(10, 10)
+    )
+    torch.manual_seed(9)
+    frozen = nn.Linear(10, 10)
+    module[-1].load_state_dict(frozen.state_dict())
+    module[-1].requires_grad_(False)
+    torch.manual_seed(seed)
+    module.train()(5.0 * torch.randn(50, 1, 8, 8) + seed)
+    return module.eval()
+
+
+def test_the_ends_of_a_curve_are_both_networks_buffers_included():
+    one, two = normalized(1), normalized(2)
+    x = torch.randn(20, 1, 8, 8)
+    for curve in (straight(one, two), connect(one, two, x, steps=3, rng=0)):
+        assert torch.equal(curve.module(0)(x), one(x))
+        assert torch.equal(curve.module(1)(x), two(x))
+        assert float(curve.module(0.5)[1].running_var.min()) > 0
+        middle = 0.5 * (one[1].running_mean + two[1].running_mean)
+        torch.testing.assert_close(curve.module(0.5)[1].running_mean, middle)
+
+
+def test_a_curve_is_bent_where_its_networks_are():
+    """The gradient at t is that of the network at t, statistics included: both ends answer as they do."""
+    one, two = normalized(1), normalized(1)
+    two[1].running_mean.add_(1.0)
+    curve = connect(one, two, torch.randn(64, 1, 8, 8), steps=20, rate=1e-2, rng=0)
+    assert not torch.equal(curve.control, straight(one, two).control)
+
+
+def test_what_does_not_move_must_be_the_same():
+    one, two = normalized(1), normalized(2)
+    with torch.no_grad():
+        two[-1].weight.add_(1.0)
+    with pytest.raises(ConfigError, match=r"^other: 'another 5\.weight' .*does not move"):
+        straight(one, two)
+    masked = [normalized(1), normalized(1)]
+    for number, module in enumerate(masked):
+        module.register_buffer("mask", torch.tensor([number == 0]))
+    with pytest.raises(ConfigError, match=r"^other: 'another mask'"):
+        straight(*masked)
+    with pytest.raises(ConfigError, match=r"^other: 'mask absent'"):
+        straight(masked[0], normalized(1))
+
+
+def test_a_path_goes_to_no_network_whose_statistics_are_others():
+    one, two = normalized(1), normalized(2)
+    x = torch.randn(20, 1, 8, 8)
+    walk = Problem(x, ToWeights(two, pull=0.5), stop=StopWhen(2))
+    with pytest.raises(
+        ConfigError, match=r"^objective\.module: 'another 1\.running_mean' .*devnet\.tasks\.connection"
+    ):
+        traverse(one, walk, rng=0)
+    two[1].load_state_dict(one[1].state_dict())
+    two[1].num_batches_tracked.add_(5)
+    assert len(traverse(one, walk, rng=0)) > 1
+
+
+def test_matching_leaves_batch_norms_alone():
+    """Chains with batch norm are refused: their statistics would have to be reordered with the channels."""
+    chains = [nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 4)) for _ in range(2)]
+    with pytest.raises(ConfigError, match=r"^reference: 'BatchNorm1d'"):
+        match_weights(*chains)

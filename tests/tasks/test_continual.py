@@ -15,6 +15,7 @@ from devnet._core.errors import ConfigError, HealthError
 from devnet._core.random import Key
 from devnet.fip import Euclidean, Network
 from devnet.tasks import accuracy
+from devnet.tasks._examples import spread
 from devnet.tasks.continual import (
     AGEM,
     EWC,
@@ -347,3 +348,18 @@ def test_bad_input_names_the_field(tasks, field, call):
 def test_learning_that_diverges_says_so(tasks):
     with pytest.raises(HealthError, match="lower rate"):
         learn_tasks(network(), tasks[:1], Naive(), steps=20, rate=1e38, clip=1e38)
+
+
+def test_a_task_sorted_by_class_is_looked_at_evenly(learner, tasks):
+    """What a method remembers of a task is of all its classes, in whatever order they come."""
+    assert spread(torch.arange(10), 4).tolist() == [0, 2, 5, 7]
+    assert spread(torch.arange(3), 4).tolist() == [0, 1, 2]
+    x, y = tasks[0][0].double(), tasks[0][1]
+    rows = x[y.argsort(stable=True)]
+    seen = []
+    learner.network.module.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    for method in (EWC(examples=20), GPM(examples=20), MetricAnchor(examples=20)):
+        method.finish(learner, rows)
+        assert seen
+        assert all(torch.equal(one, spread(rows, 20)) for one in seen)
+        seen.clear()

@@ -232,3 +232,13 @@ def test_lenet_on_mnist_reaches_the_published_range_without_labels(data_dir):
     assert accuracy(damage.apply(dense), x_test, y_test) < 0.92
     recovered = recover(dense, x[:1000], damage=damage, rounds=10, rng=0).module()
     assert accuracy(recovered, x_test, y_test) > whole - 0.012
+
+
+def test_accuracy_is_asked_of_classifiers_and_classes_they_have():
+    tokens = torch.nn.Unflatten(1, (4, 2))
+    with pytest.raises(ConfigError, match=r"^module: .*outputs \[N, C\]"):
+        accuracy(tokens, torch.zeros(4, 8), [0, 0, 0, 0])
+    with pytest.raises(ConfigError, match=r"^labels: 2 "):
+        accuracy(torch.nn.Identity(), torch.zeros(4, 2), [0, 0, 0, 2])
+    with pytest.raises(ConfigError, match=r"^module: "):
+        train_classifier(torch.nn.Sequential(torch.nn.Linear(8, 8), tokens), torch.zeros(4, 8), [0, 0, 0, 0])

@@ -201,8 +201,12 @@ def test_lines_lead_from_the_top_of_a_stack_to_the_sheet(stack):
     reached = {tuple(line[1]) for fan in top for line in fan.get_segments()}
     assert reached == {tuple(line[0]) for fan in middle for line in fan.get_segments()}
     assert min(line[1][1] for line in middle[0].get_segments()) < min(y for _, y in reached)
+    lower = viz.stack(stack, layer=2).axes[0]
+    assert [text.get_text() for text in lower.texts] == ["layer 1", "layer 2"]
     with pytest.raises(ConfigError, match="shown"):
         viz.stack(stack, shown=9)
+    with pytest.raises(ConfigError, match="number"):
+        viz.stack(stack, layer=4)
 
 
 @pytest.mark.parametrize("layer", [1, 4])

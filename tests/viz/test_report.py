@@ -9,11 +9,14 @@ import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from devnet._core.errors import ConfigError, CorruptFileError
+from devnet._core.random import Key
 from devnet.io import read_tensors, save, write_json, write_tensors, write_text
-from devnet.spec import dump_model
+from devnet.sheet import Layer, Stack
+from devnet.spec import LayerSpec, StackSpec, dump_model
 from devnet.viz import report
 from devnet.viz._tables import configuration, plus_minus
 from devnet.viz.page import asset
@@ -76,6 +79,36 @@ def sketch(monkeypatch):
     """Draw figures, but spare the seconds that it takes to write them."""
     monkeypatch.setattr(report, "to_svg", lambda figure, name: '<svg viewBox="0 0 9 9"><g></g></svg>')
     monkeypatch.setattr(report, "to_png", lambda figure: b"")
+
+
+@pytest.mark.usefixtures("sketch")
+@pytest.mark.parametrize(
+    ("starts", "words"),
+    [
+        (("unordered", "unordered"), "from random weights, all-to-all. Order"),
+        (("arbor", "arbor"), "from random weights within arbors around the units’ own places. Order"),
+        (("unordered", "arbor"), "random weights, all-to-all in some layers and in others within arbors"),
+    ],
+)
+def test_a_stack_is_told_as_it_started_with_a_picture_of_each_branch(run, holed, model, bump, starts, words):
+    layers = {
+        name: LayerSpec(units=m, start=start, below="sheet")
+        for (name, m), start in zip({"fine": 9, "coarse": 4}.items(), starts, strict=True)
+    }
+    spec = StackSpec(dynamics="rate_map", steps=10, layers=layers)
+    made = [
+        Layer(part, holed.positions[: part.units], np.eye(holed.n)[:, : part.units], *np.zeros((1, part.units)), 1.0,
+              np.ones(part.units, int))
+        for part in layers.values()
+    ]  # fmt: skip
+    stack = Stack(holed, spec, bump.dynamics, Key(0), "numba", "exact", "waves", 10, tuple(made))
+    save(stack, run / "organize/stack-0.safetensors")
+    write_text(run / "config.toml", dump_model(model.replace(stack=spec)))
+    text = Page(write_report(run).read_text(encoding="utf-8")).text
+    assert words in text
+    assert "All layers in space" not in text
+    assert text.count("Layers 1 and 2 in space") == text.count("Layers 1 and 3 in space") >= 1
+    assert {"stack-2.svg", "stack-3.svg"} <= {path.name for path in (run / "figures").iterdir()}
 
 
 def test_the_page_is_whole_and_names_everything_once(page, written):

@@ -142,6 +142,7 @@ class _Run:
 
     def _gain(self) -> None:
         z = self.values["z"]
+        self.is_open &= bool(self.values["y"].any())
         above = z.max() - z.mean()
         self.flat = not above > 0
         if not self.flat:
@@ -156,7 +157,9 @@ class _Run:
     def _compete(self) -> None:
         x, fired, teaching = (self.values[name] for name in ("x", "fired", "teaching"))
         spiking = self.spec.form == "spiking"
-        best = strongest(x - self.values["a"] if spiking else x, self.stage.winners, self.spec.threshold)
+        active = x - self.values["a"] if spiking else x
+        bar = max(self.spec.threshold, self.stage.share * active.max())
+        best = strongest(active, self.stage.winners, bar)
         fired[:] = teaching[:] = 0.0
         fired[best] = 1.0
         teachers = best[: self.stage.teachers]

@@ -102,7 +102,7 @@ def _first(leading, fired):
 @jit()
 def run_layer(
     first, cells, new_first, new_cells, weights, scale, square, c, x, a, o, fired, spread, bands, reach, reach_bands,
-    min_active, winners, teachers, eta, c_plus, tau_x, threshold, recurrence, rest, h, tau_a,
+    min_active, winners, share, teachers, eta, c_plus, tau_x, threshold, recurrence, rest, h, tau_a,
     spiking, depression, tau_minus, learn, out_first, out_cells, learner,
 ):  # fmt: skip
     """Step a layer through ``len(first) - 1`` steps of the layer below, in place.
@@ -141,6 +141,8 @@ def run_layer(
             y[:] = 0.0
             for e in range(first[t], first[t + 1]):
                 _add_scaled(y, weights[cells[e]], 1.0)
+            is_open = y.any()
+        if is_open:
             mean, top = 0.0, -np.inf
             for j in range(units):
                 y[j] *= scale[j] * p
@@ -173,7 +175,8 @@ def run_layer(
         for j in range(units):
             x[j] += (u[j] - x[j]) / tau_x
             u[j] = x[j] - (a[j] if spiking else 0.0)
-        count = _fire(u, threshold, winners, fired, order)
+        bar = max(threshold, share * u.max()) if share > 0.0 else threshold
+        count = _fire(u, bar, winners, fired, order)
         taught = _teach(spiking, count, teachers, fired, order, x, teaching)
         for j in range(units):
             a[j] += h * fired[j] - a[j] / tau_a

@@ -9,11 +9,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from devnet._core.checks import positive, whole, within
-from devnet._core.errors import ConfigError
 from devnet._core.random import as_key
 from devnet.fip import Network
-from devnet.fip._inputs import as_inputs
-from devnet.fip._reference import as_labels
+from devnet.tasks._examples import labels_of, one_tensor
 from devnet.tasks._training import Training, trained, with_weights
 from devnet.tasks.baselines._pruning import PRUNING, smallest
 
@@ -61,10 +59,8 @@ def obs_pruning(
     whole("block", block)
     positive("damping", damping)
     network, key = Network(module), as_key(rng)
-    x = as_inputs("inputs", inputs, network.weights)
-    if not isinstance(x, Tensor):
-        raise ConfigError("inputs", "several tensors", "one tensor")
-    y = as_labels("labels", labels, x, network.outputs(x[:1]).shape[-1])
+    x = one_tensor("inputs", inputs, network.weights)
+    y = labels_of(network, x, labels)
     chosen = torch.from_numpy(key.stream("fisher").permutation(0, len(x))[:examples]).to(x.device)
     fisher = _blocks(network, x.index_select(0, chosen), y[chosen], block, damping)
     inverse = torch.linalg.inv(fisher).diagonal(dim1=1, dim2=2).reshape(-1)[: len(network.weights)]

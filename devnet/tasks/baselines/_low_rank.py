@@ -13,8 +13,7 @@ from devnet._core.checks import whole
 from devnet._core.errors import ConfigError
 from devnet._core.random import as_key
 from devnet.fip import Network
-from devnet.fip._inputs import as_inputs
-from devnet.fip._reference import as_labels
+from devnet.tasks._examples import labels_of, one_tensor
 from devnet.tasks._training import Training, with_weights
 
 LOW_RANK = Training()
@@ -50,10 +49,8 @@ def low_rank_tuning(
     """
     whole("rank", rank)
     network, key = Network(module), as_key(rng)
-    x = as_inputs("inputs", inputs, network.weights)
-    if not isinstance(x, Tensor):
-        raise ConfigError("inputs", "several tensors", "one tensor")
-    y = as_labels("labels", labels, x, network.outputs(x[:1]).shape[-1])
+    x = one_tensor("inputs", inputs, network.weights)
+    y = labels_of(network, x, labels)
     start = {n: v.clone() for n, v in network.layout.split(network.weights).items()}
     sizes: dict[str, tuple[int, int, int]] = {}
     pieces: list[Tensor] = []

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, final
 
 import numpy as np
@@ -15,8 +15,8 @@ from devnet._core.errors import ConfigError
 from devnet._core.random import as_key
 from devnet.fip import Fisher, Layout, Network
 from devnet.fip._inputs import Batch, as_inputs
-from devnet.fip._place import flat_weights
-from devnet.fip._reference import as_labels
+from devnet.fip._place import fixed_parts, flat_weights
+from devnet.tasks._examples import labels_of
 from devnet.tasks._training import Training, with_weights
 
 
@@ -31,6 +31,8 @@ class Curve:
         first: Weights at the start, ``[P]``.
         control: The control point c, ``[P]``.
         last: Weights at the end, ``[P]``.
+        buffers: Floating-point buffers (batch-norm statistics, say) that are others at the end, by name. Along the
+            curve they go straight from those of ``base`` to these.
     """
 
     base: nn.Module
@@ -38,6 +40,7 @@ class Curve:
     first: Tensor
     control: Tensor
     last: Tensor
+    buffers: Mapping[str, Tensor] = field(default_factory=dict)
 
     def weights(self, t: float) -> Tensor:
         """Return the weights at a place on the curve, ``[P]``."""
@@ -57,7 +60,9 @@ class Curve:
         """
         if isinstance(t, bool) or not isinstance(t, int | float) or not 0 <= t <= 1:
             raise ConfigError("t", t, "a number from 0 to 1")
-        return with_weights(self.base, self.layout, self.weights(t))
+        loaded = with_weights(self.base, self.layout, self.weights(t))
+        _shift(loaded, self.base, self.buffers, t)
+        return loaded
 
     def scan(self, measure: Callable[[nn.Module], float], points: int = 25) -> list[float]:
         """Measure networks evenly spaced along the curve, both ends included."""
@@ -75,10 +80,10 @@ def barrier(losses: Sequence[float]) -> float:
         The height.
 
     Raises:
-        ConfigError: Fewer than two values.
+        ConfigError: Fewer than two values, or one that is not finite, as where training diverged.
     """
-    if len(losses) < 2:
-        raise ConfigError("losses", losses, "at least the values at both ends")
+    if len(losses) < 2 or not np.isfinite(losses).all():
+        raise ConfigError("losses", losses, "finite values, at least those at both ends")
     straight = np.linspace(losses[0], losses[-1], len(losses))
     return max(0.0, float((np.asarray(losses) - straight).max()))
 
@@ -103,7 +108,8 @@ def connect(
 
     Args:
         module: The network at t = 0; it is not touched.
-        other: That at t = 1, of the same architecture.
+        other: That at t = 1, of the same architecture. Its floating-point buffers may be others; parameters that do
+            not require a gradient must be those of ``module``.
         inputs: Reference inputs ``[N, ...]``.
         labels: None; or class numbers ``[N]``, whose cross-entropy is descended instead (Garipov et al. 2018): what
             the label-free curve is held against.
@@ -119,27 +125,32 @@ def connect(
         ConfigError: An argument does not fit.
         HealthError: The curve left the finite numbers.
     """
-    network, key, training = Network(module), as_key(rng), Training(steps, batch, rate)
-    first = network.weights.clone()
-    last = flat_weights("other", other, network.layout, first)
-    control = 0.5 * (first + last)
-    x = as_inputs("inputs", inputs, first)
-    loss = _to_great_circle(network, last, x) if labels is None else _to_labels(network, labels, x)
+    curve, network, key = straight(module, other), Network(module), as_key(rng)
+    training, control = Training(steps, batch, rate), curve.control.clone()
+    x = as_inputs("inputs", inputs, control)
+
+    def go(t: float) -> None:
+        network.weights.copy_(_point(curve.first, control, curve.last, t))
+        _shift(network.module, curve.base, curve.buffers, t)
+
+    loss = _to_great_circle(network, go, x) if labels is None else _to_labels(network, labels, x)
     places = key.stream("places").uniform(0, steps)
 
     def slope(step: int, index: Tensor) -> Tensor:
         t = float(places[step])
-        network.weights.copy_(_point(first, control, last, t))
+        go(t)
         return loss(index, t).mul_(2.0 * t * (1.0 - t))
 
     training.descend(control, len(x), slope, key, name="connect")
-    return Curve(copy.deepcopy(module), network.layout, first, control, last)
+    return replace(curve, control=control)
 
 
-def _to_great_circle(network: Network, last: Tensor, x: Batch) -> Callable[[Tensor, float], Tensor]:
-    """Return the gradient of the Fisher divergence from the great circle; the network stands at its start."""
+def _to_great_circle(
+    network: Network, go: Callable[[float], None], x: Batch
+) -> Callable[[Tensor, float], Tensor]:
+    """Return the gradient of the Fisher divergence from the great circle; ``go`` takes the network to a place."""
     start = network.outputs(x).log_softmax(-1)
-    network.weights.copy_(last)
+    go(1.0)
     end = network.outputs(x).log_softmax(-1)
 
     def slope(index: Tensor, t: float) -> Tensor:
@@ -152,7 +163,7 @@ def _to_great_circle(network: Network, last: Tensor, x: Batch) -> Callable[[Tens
 
 def _to_labels(network: Network, labels: Any, x: Batch) -> Callable[[Tensor, float], Tensor]:
     """Return the gradient of the cross-entropy."""
-    y = as_labels("labels", labels, x, network.outputs(x[:1]).shape[-1])
+    y = labels_of(network, x, labels)
 
     def slope(index: Tensor, t: float) -> Tensor:
         live = network(x.index_select(0, index))
@@ -172,12 +183,13 @@ def straight(module: nn.Module, other: nn.Module) -> Curve:
         The line, as a curve.
 
     Raises:
-        ConfigError: The other has other parameters.
+        ConfigError: The other has other parameters, or other values of some that do not move.
     """
     network = Network(module)
-    first = network.weights.clone()
+    first, base = network.weights.clone(), copy.deepcopy(module)
     last = flat_weights("other", other, network.layout, first)
-    return Curve(copy.deepcopy(module), network.layout, first, 0.5 * (first + last), last)
+    buffers = fixed_parts("other", other, base, network.layout)
+    return Curve(base, network.layout, first, 0.5 * (first + last), last, buffers)
 
 
 def great_circle(log_p: Tensor, log_q: Tensor, t: float) -> Tensor:
@@ -195,6 +207,13 @@ def great_circle(log_p: Tensor, log_q: Tensor, t: float) -> Tensor:
     angle = (p * q).sum(-1, keepdim=True).clamp(0.0, 1.0).acos().clamp_min(1e-3)
     mix = (((1.0 - t) * angle).sin() * p + (t * angle).sin() * q) / angle.sin()
     return 2.0 * mix.clamp_min(1e-18).log()
+
+
+def _shift(module: nn.Module, base: nn.Module, last: Mapping[str, Tensor], t: float) -> None:
+    """Set the buffers of a module to those a share ``t`` along the line from a base to the last ones."""
+    live, first = dict(module.named_buffers()), dict(base.named_buffers())
+    for name, value in last.items():
+        live[name].copy_(first[name].lerp(value, t))
 
 
 def _point(first: Tensor, control: Tensor, last: Tensor, t: float) -> Tensor:

@@ -14,12 +14,23 @@ from devnet._core.checks import positive, whole
 from devnet._core.errors import ConfigError
 from devnet.fip import Fisher, Metric, Network
 from devnet.fip._network import seeded
+from devnet.tasks._examples import spread
 from devnet.tasks.continual._loop import Learner, Method
 from devnet.tasks.continual._replay import InvariantReplay, Replaying
 
 
-def _linear(network: Network) -> dict[str, nn.Linear]:
-    """Return the linear layers that move by name; all that moves must belong to one of them."""
+def linear_layers(network: Network) -> dict[str, nn.Linear]:
+    """Find the linear layers that move; all that moves must belong to one of them.
+
+    Args:
+        network: The network.
+
+    Returns:
+        The layers by name.
+
+    Raises:
+        ConfigError: Something else moves.
+    """
     found = {
         n: m
         for n, m in network.module.named_modules()
@@ -36,7 +47,7 @@ def _linear(network: Network) -> dict[str, nn.Linear]:
 def _matrices(network: Network, vector: Tensor) -> Iterator[tuple[str, list[Tensor], Tensor]]:
     """Yield of a flat vector each layer's name, its pieces (views) and them as one matrix ``[out, in + 1]``."""
     pieces = network.layout.split(vector)
-    for name in _linear(network):
+    for name in linear_layers(network):
         held = [pieces[f"{name}.{kind}"] for kind in ("weight", "bias") if f"{name}.{kind}" in pieces]
         yield name, held, torch.cat([p if p.ndim == 2 else p[:, None] for p in held], dim=1)
 
@@ -52,7 +63,7 @@ def _answers(network: Network, inputs: Tensor) -> tuple[Tensor, dict[str, tuple[
     """Return the outputs, with their graph, and each layer's inputs (a one for the bias behind) and outputs."""
     calls: dict[str, tuple[Tensor, Tensor]] = {}
     handles = []
-    for name, layer in _linear(network).items():
+    for name, layer in linear_layers(network).items():
 
         def keep(_: nn.Module, given: tuple[Tensor], out: Tensor, name: str = name) -> None:
             seen = given[0].detach()
@@ -77,7 +88,7 @@ class GPM(Method):
 
     Attributes:
         energy: Share of the energy that the basis shall hold of the first layer's inputs, and of those behind.
-        examples: Inputs of a task that are looked at; none is stored.
+        examples: Inputs of a task that are looked at, evenly spaced over it; none is stored.
     """
 
     energy: tuple[float, float] = (0.95, 0.99)
@@ -103,7 +114,7 @@ class GPM(Method):
         """Let the bases grow."""
         bases = learner.memory.setdefault("bases", {})
         with torch.no_grad():
-            calls = _answers(learner.network, inputs[: self.examples])[1]
+            calls = _answers(learner.network, spread(inputs, self.examples))[1]
         for number, (name, (seen, _)) in enumerate(calls.items()):
             basis = bases.get(name, seen.new_zeros(seen.shape[1], 0))
             rest = seen.T - basis @ (basis.T @ seen.T)
@@ -131,7 +142,7 @@ class MetricAnchor(Method):
         strength: lambda.
         metric: Geometry of the outputs, H.
         every: Steps between two proximal maps, k.
-        examples: Inputs of a task that make its part of the metric; none is stored.
+        examples: Inputs of a task that make its part of the metric, evenly spaced over it; none is stored.
     """
 
     replay: Replaying = field(default_factory=InvariantReplay)
@@ -178,7 +189,7 @@ class MetricAnchor(Method):
 
     def finish(self, learner: Learner, inputs: Tensor) -> None:
         """Add the metric of a task."""
-        some = inputs[: self.examples]
+        some = spread(inputs, self.examples)
         live, calls = _answers(learner.network, some)
         factors, wide = learner.memory.setdefault("factors", {}), self.metric.factors * live.shape[-1]
         pulled = {name: out.new_zeros(out.shape[1], out.shape[1]) for name, (_, out) in calls.items()}

@@ -23,8 +23,7 @@ from devnet._core.errors import ConfigError, HealthError
 from devnet._core.random import Key, as_key
 from devnet.fip import Network
 from devnet.fip._batches import Batches
-from devnet.fip._inputs import as_inputs
-from devnet.fip._reference import as_labels
+from devnet.tasks._examples import labels_of, one_tensor
 from devnet.tasks._training import with_weights
 from devnet.tasks.continual._augment import Affine
 
@@ -149,12 +148,7 @@ def learn_tasks(
     if not isinstance(method, Method):
         raise ConfigError("method", type(method).__name__, "a Method of devnet.tasks.continual")
     network, key = Network(module), as_key(rng)
-    given = [_task(i, *task, network) for i, task in enumerate(tasks)]
-    if not given:
-        raise ConfigError("tasks", tasks, "at least one task")
-    for number, (x, _) in enumerate(given):
-        if x.shape[1:] != given[0][0].shape[1:]:
-            raise ConfigError(f"tasks[{number}].inputs", tuple(x.shape), "inputs of the first task's shape")
+    given = _checked(tasks, network)
     if augment is not None:
         augment.check("tasks[0].inputs", given[0][0])
     (x, y), *_ = given
@@ -185,12 +179,18 @@ def learn_tasks(
     return after
 
 
-def _task(number: int, inputs: Any, labels: Any, network: Network) -> tuple[Tensor, Tensor]:
-    """Check a task."""
-    x = as_inputs(f"tasks[{number}].inputs", inputs, network.weights)
-    if not isinstance(x, Tensor):
-        raise ConfigError(f"tasks[{number}].inputs", "several tensors", "one tensor")
-    return x, as_labels(f"tasks[{number}].labels", labels, x, network.outputs(x[:1]).shape[-1])
+def _checked(tasks: Sequence[tuple[Any, Any]], network: Network) -> list[tuple[Tensor, Tensor]]:
+    """Check the tasks."""
+    if not len(tasks):
+        raise ConfigError("tasks", tasks, "at least one task")
+    given: list[tuple[Tensor, Tensor]] = []
+    for number, (inputs, labels) in enumerate(tasks):
+        field = f"tasks[{number}]"
+        x = one_tensor(f"{field}.inputs", inputs, network.weights)
+        if given and x.shape[1:] != given[0][0].shape[1:]:
+            raise ConfigError(f"{field}.inputs", tuple(x.shape), "inputs of the first task's shape")
+        given.append((x, labels_of(network, x, labels, f"{field}.labels")))
+    return given
 
 
 def _store(learner: Learner, x: Tensor, y: Tensor, count: int) -> None:

@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy, kl_div
 
 from devnet._core.checks import positive, whole
 from devnet.fip import Fisher
+from devnet.tasks._examples import spread
 from devnet.tasks.continual._loop import Learner, Method
 
 
@@ -30,7 +31,7 @@ class EWC(Method):
 
     Attributes:
         strength: lambda.
-        examples: Inputs that estimate the diagonal F of the Fisher metric after a task.
+        examples: Inputs that estimate the diagonal F of the Fisher metric after a task, evenly spaced over it.
     """
 
     strength: float = 100.0
@@ -50,7 +51,7 @@ class EWC(Method):
 
     def finish(self, learner: Learner, inputs: Tensor) -> None:
         """Add the springs of a task."""
-        local = Fisher().at(learner.network, inputs[: self.examples])
+        local = Fisher().at(learner.network, spread(inputs, self.examples))
         stiffness = local.diagonal(local.signs(learner.key.stream("signs"), probes=4))
         for name, value in (("stiffness", stiffness), ("moment", stiffness * learner.network.weights)):
             learner.memory[name] = value + learner.memory.get(name, 0.0)
