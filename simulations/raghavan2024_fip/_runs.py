@@ -18,12 +18,12 @@ Candidate = tuple[Method, float]
 def candidates(
     families: Mapping[str, Sequence[Method]], rates: Sequence[float]
 ) -> dict[str, dict[str, Candidate]]:
-    """Return six candidates for each family: where it has fewer strengths, more of the rates are tried."""
+    """Return as many candidates for each family as there are rates: who has n strengths takes every n-th rate."""
     return {
         name: {
             f"{method}, rate {rate:g}": (method, rate)
             for method in methods
-            for rate in rates[: 6 // len(methods)]
+            for rate in rates[:: len(methods)]
         }
         for name, methods in families.items()
     }

@@ -27,7 +27,7 @@ FAMILIES: dict[str, tuple[Method, ...]] = {
     "A-GEM": (AGEM(),),
     "EWC": (EWC(10.0), EWC(3.0), EWC(30.0)),
 }
-CANDIDATES = candidates(FAMILIES, (0.05, 0.1, 0.02, 0.03, 0.15, 0.2))
+CANDIDATES = candidates(FAMILIES, (0.05, 0.02, 0.03, 0.1, 0.15, 0.2))
 
 
 def score(images: ImageSet, candidate: Candidate, seed: int, count: int = 10) -> np.ndarray:

@@ -40,10 +40,17 @@ FAMILIES: dict[str, tuple[Method, ...]] = {
     "A-GEM": (AGEM(),),
     "naive": (Naive(),),
     "EWC": (EWC(100.0), EWC(10.0)),
-    "LwF": (LwF(1.0), LwF(0.3)),
+    "LwF": (LwF(1.0), LwF(3.0)),
     "DER++, projected": tuple(ProjectedReplay(damping=d, enough=MANY + 1) for d in (1.0, 0.3)),
 }
 STORELESS = ("naive", "EWC", "LwF")
+RATES = {
+    (FEW, False): (0.01, 0.03, 0.02, 0.1, 0.05, 0.4, 0.15, 0.8),
+    (MANY, False): (0.15, 0.1, 0.4, 0.25, 0.6, 0.8, 1.0, 1.5),
+    (FEW, True): (0.15, 0.1, 0.05, 0.25, 0.4, 0.6),
+    (MANY, True): (0.15, 0.1, 0.05, 0.25, 0.4, 0.6),
+}
+"""By panel; methods of two strengths try every second one with each. Few images shown as they are ask for low ones."""
 QUICK = ("path", "DER++", "path, no labels", "DER, no labels")
 
 
@@ -56,7 +63,7 @@ def tried(stored: int, changed: bool) -> dict[str, dict[str, Candidate]]:
     """Return the candidates of a panel."""
     names = ("path", "DER++", "ER", "A-GEM") if changed else FAMILIES
     held = {n: FAMILIES[n] for n in names if stored == FEW or n not in STORELESS}
-    return candidates(held, (0.15, 0.05, 0.4, 0.1, 0.25, 0.6))
+    return candidates(held, RATES[stored, changed])
 
 
 def score(

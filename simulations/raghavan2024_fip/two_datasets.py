@@ -45,7 +45,7 @@ FAMILIES: dict[str, tuple[Method, ...]] = {
     "released loss": (Released(),),
     "fine-tuning": (Naive(),),
 }
-CANDIDATES = candidates(FAMILIES, (0.2, 0.1, 0.4, 0.05, 0.3, 0.6)) | candidates(
+CANDIDATES = candidates(FAMILIES, (0.2, 0.05, 0.1, 0.3, 0.4, 0.6)) | candidates(
     {"released loss": FAMILIES["released loss"]}, (0.01, 0.003, 0.006, 0.02, 0.04, 0.08)
 )
 """Of the released form the rate is the length of its steps in weight space."""
