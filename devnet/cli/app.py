@@ -166,7 +166,7 @@ def organize(
 
 @app.command()
 def stack(
-    sheet: Annotated[Path, typer.Argument(help="Sheet that `devnet grow` wrote; its model has a [stack].")],
+    sheet: Annotated[Path, typer.Argument(help="Sheet that `devnet grow` wrote; its model has a stack.")],
     out: Out,
     steps: Annotated[int | None, typer.Option(min=1, help="Number of steps; the model's by default.")] = None,
     seed: Seed = 0,

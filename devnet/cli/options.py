@@ -16,7 +16,11 @@ Threads = Annotated[
     int, typer.Option(min=1, help="Threads for sheets of 8000 cells and more with a fast field.")
 ]
 Network = Annotated[
-    Path | None, typer.Option("--network", help="Where the network at the end of the path goes.")
+    Path | None,
+    typer.Option(
+        "--network",
+        help="Where the network at the end of the path goes (of a curve its middle, of an ensemble the last).",
+    ),
 ]
 Every = Annotated[float, typer.Option(min=0, help="Seconds between two checkpoints: what a kill may cost.")]
 Images = Annotated[str, typer.Option("--data", help="Image set: digits, mnist, fashion-mnist or cifar10.")]

@@ -110,14 +110,14 @@ def runs(
     from devnet._core.errors import printable
     from devnet.study.listing import listed
 
-    found = listed(folder)
+    found = listed(folder) if folder != Path("runs") or folder.exists() else []  # nothing was run here yet
     for one in found:
         typer.echo(
             f"{printable(str(one.path)):<32} {one.model:<36} {one.state:<11} {one.percent:>3} %  "
             f"{one.size / 1e6:>8.1f} MB  {one.changed:%Y-%m-%d %H:%M}  {one.stage}"
         )
     if not found:
-        typer.echo(f"{folder}: no runs")
+        typer.echo(f"{folder}: no runs yet")
 
 
 @app.command()

@@ -112,4 +112,8 @@ def _programs() -> Iterator[Finding]:
 def _data() -> Iterator[Finding]:
     for name in NAMES:
         place = "comes with scikit-learn" if name == "digits" else where(name)
-        yield Finding(name, None if place is None else str(place), f"images: devnet data fetch {name}")
+        yield Finding(
+            name,
+            None if place is None else str(place),
+            f"images: devnet data fetch {name}, or DEVNET_DATA names a folder that has them",
+        )

@@ -49,7 +49,11 @@ def network_of(name: str, image_shape: Shape, classes: int, *, rng: Any = None) 
         with _in_memory(name):
             return build(name, image_shape, classes, rng=rng)
     if not re.fullmatch(_DOTTED, place) or not function.isidentifier() or not _installed(place):
-        raise ConfigError("factory", name, "package.module:function of an installed package (devnet aside)")
+        raise ConfigError(
+            "factory",
+            name,
+            "package.module:function of an installed package, devnet aside (pip install -e FOLDER; Python itself takes any module: dn.traverse)",
+        )
     with torch.random.fork_rng(devices=[]), _in_memory(name):
         torch.manual_seed(as_key(rng).child("weights").value % 2**63)
         made = _called(name, place, function)

@@ -76,7 +76,9 @@ def _fip(fip: dict[str, Any]) -> Table:
     table = _table(title, "task", "method", "labels", "accuracy", "CPU s", "FIP - best baseline")
     jobs = {f"sparsify to {100 * float(share):g} %": entry for share, entry in fip["sparsify"].items()}
     jobs[f"recover from {fip['recover']['damaged']['mean']:.1f} %"] = fip["recover"]
-    jobs[f"second task, both (before: {fip['second']['before']['mean']:.1f} %)"] = fip["second"]
+    jobs[f"second task, both (before: {fip['second']['before']['mean']:.1f} %; labels: the first task's)"] = (
+        fip["second"]
+    )
     for job, entry in jobs.items():
         for number, (method, row) in enumerate(entry["methods"].items()):
             last = _interval(entry["difference"]) if number == 0 else ""

@@ -112,7 +112,7 @@ def _path(place: Axes, path: PathLike, accuracy: np.ndarray | None) -> None:
     for name, values, color, shift, side in rows:
         place.plot(path.steps, values, "o-", color=color, markersize=3, clip_on=False)
         at = -1 if side == "bottom" else int(np.argmax(values > 0.5 * values[-1]))
-        text = f"{name}: {values[-1]:.1f} %" if side == "bottom" else f"{name}: {values[-1]:.0f} %"
+        text = f"{name}: {values[-1]:.1f} %" if side == "bottom" else f"{name}:\n{values[-1]:.0f} %"
         place.annotate(
             text,
             (path.steps[at], values[at]),

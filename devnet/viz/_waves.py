@@ -230,4 +230,14 @@ def _draw_activity(place: Axes, recording: Recording) -> None:
     if recording.active.max() > top:  # one volley of all cells would flatten the rest
         first = int(recording.active.argmax())
         words = f"↑ {recording.active[first]} cells in step {first}"
-        place.set_title(words, loc="right", fontsize=7, color=MUTED)
+        place.annotate(
+            words,
+            (1, 1),
+            (-2, -2),
+            "axes fraction",
+            "offset points",
+            ha="right",
+            va="top",
+            fontsize=7,
+            color=MUTED,
+        )  # inside, as a long title above would run into it
