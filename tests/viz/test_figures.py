@@ -170,7 +170,7 @@ def test_a_volley_of_all_cells_is_named_instead_of_flattening_the_rest(bump):
     volley = type(bump)(**{**vars_of(bump), "time": time, "cell": cell})
     axes = viz.activity(volley).axes[0]
     assert axes.get_ylim()[1] < bump.sheet.n
-    assert axes.get_title("right") == f"↑ {bump.sheet.n} cells in step 0"
+    assert [text.get_text() for text in axes.texts] == [f"↑ {bump.sheet.n} cells in step 0"]
 
 
 # ------------------------------------------------------------------------------------------------- pools
@@ -361,7 +361,7 @@ def test_the_story_has_four_blocks_or_three(holed, bump, wiring, path):
     assert len(three.axes) == 12
     assert title(three.axes[3]) == "260 cells, 12 units"
     words = [text.get_text() for text in viz.story(holed, bump, wiring, path).axes[12].texts]
-    assert words == ["weights at zero: 95 %"]
+    assert words == ["weights at zero:\n95 %"]
 
 
 def test_the_story_of_a_scattered_sheet_begins_with_its_waves(scattered, bump, wiring):
