@@ -107,7 +107,7 @@ class _Watch:
         self._drawn, self._every, self._chunks, self._began = drawn, every, 0, process_time()
         self.looks: list[tuple[int, float, np.ndarray]] = []
 
-    def load(self, what: dict[str, Any]) -> None:
+    def load(self, what: dict[str, Any], whole: Any = None) -> None:
         """Start from nothing."""
 
     def due(self) -> bool:
