@@ -22,6 +22,8 @@ Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 _MOST_IMAGES = 100_000
 _MOST_JPEG = 256 << 20
 _BROKEN = (ValueError, EOFError, KeyError, zlib.error, zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile)
+BROKEN_ZIP = (*_BROKEN, NotImplementedError, RuntimeError)
+"""What zipfile raises of a damaged archive: also of a compression it does not know, or a password."""
 
 
 def gray_npz(path: Path) -> Parts:
@@ -134,7 +136,7 @@ def _npz(path: Path, wanted: dict[str, tuple[str, int, int]]) -> dict[str, np.nd
             for name, (dtype, dimensions, most) in wanted.items():
                 with archive.open(f"{name}.npy") as file:
                     found[name] = _npy(file, name, np.dtype(dtype), dimensions, most)
-    except (*_BROKEN, NotImplementedError, RuntimeError) as error:
+    except BROKEN_ZIP as error:
         raise CorruptFileError(f"{path}: damaged file ({error})") from None
     except OSError as error:
         raise StorageError(f"{path}: cannot be read ({error.strerror or error})") from None

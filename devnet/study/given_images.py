@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from devnet._core.errors import ConfigError, CorruptFileError, StorageError
 from devnet.data import ImageSet, load_images
-from devnet.data._formats import _BROKEN as BROKEN
+from devnet.data._formats import BROKEN_ZIP
 from devnet.data._formats import _exactly as exactly
 
 _NAMES = ("x_train", "y_train", "x_test", "y_test")
@@ -85,7 +85,7 @@ def images_of(data: str, option: str = "--data") -> Labelled:
                 found[name] = _array(archive, option, name)
     except FileNotFoundError:
         raise ConfigError(option, data, "a file that exists") from None
-    except (*BROKEN, NotImplementedError, RuntimeError) as error:
+    except BROKEN_ZIP as error:
         raise CorruptFileError(f"{data}: damaged file ({error})") from None
     except OSError as error:
         raise StorageError(f"{data}: cannot be read ({error.strerror or error})") from None
