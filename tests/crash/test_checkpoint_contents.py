@@ -16,23 +16,10 @@ from devnet.io import Checkpoints, read_tensors, write_tensors
 from devnet.organization import organize, organize_stack
 from devnet.spec import LayerSpec, StackSpec, load_model
 from devnet.waves import simulate
+from tests.crash.mortal import Mortal
 
 SMALL = "raghavan2019_grown_pooling/small"
 STEPS = 3072
-
-
-class Mortal(Checkpoints):
-    """A place in which a computation dies at its second save."""
-
-    def __init__(self, folder):
-        super().__init__(folder, every=0)
-        self._lives = 2
-
-    def save(self, *state):
-        super().save(*state)
-        self._lives -= 1
-        if not self._lives:
-            raise InterruptedRunError("dead")
 
 
 def growing(sheet, place):

@@ -10,20 +10,7 @@ from devnet.io import Checkpoints, save
 from devnet.organization import organize, organize_stack
 from devnet.spec import BalanceSpec, LayerSpec, PairSTDPSpec, RewireSpec, StackSpec, load_model
 from devnet.waves import simulate
-
-
-class Mortal(Checkpoints):
-    """A place for checkpoints in which a computation dies at its second save."""
-
-    def __init__(self, folder):
-        super().__init__(folder, every=0)
-        self._lives = 2
-
-    def save(self, *state):
-        super().save(*state)
-        self._lives -= 1
-        if not self._lives:
-            raise InterruptedRunError("dead")
+from tests.crash.mortal import Mortal
 
 
 def through_deaths(verb, folder):
